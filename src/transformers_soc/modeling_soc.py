@@ -1,0 +1,1123 @@
+# Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
+# SPDX-License-Identifier: Apache-2.0
+"""
+SOC and SOC++ for referring video object segmentation, in the order in which data flows.
+
+Every tensor is batch first. Axes are named videos, expressions (one sentence about one video), frames, queries, tokens
+and channels. Padding never reaches a real frame or word: masks are True where something is real.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoBackbone, AutoModel
+from transformers import initialization as init
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
+from transformers.models.detr.modeling_detr import replace_batch_norm
+from transformers.processing_utils import Unpack
+from transformers.utils import ModelOutput, TransformersKwargs, can_return_tuple
+
+from .configuration_soc import SocConfig
+from .deformable_attention import SocDeformableAttention, compass_offsets
+from .loss_soc import soc_loss
+from .modeling_mask_head import NUM_LEVELS, SocMaskHead, SocMLP, SocPixelDecoder
+from .modeling_video_swin import VideoSwinBackbone, eager_attention_forward, init_torch_default
+
+GROUP_NORM_GROUPS = 32
+CLASS_PRIOR_BIAS = -4.59511985013459  # log(0.01 / 0.99): a query refers to the sentence with probability 0.01
+PADDED_LOGIT = -1e4
+
+# Constants of the SOC++ fusion (paper and official code).
+WALK_PROBABILITY = 0.5
+WALK_SHARPNESS = 5.0
+VARIATION_WEIGHT = 0.5
+
+
+@dataclass
+class SocVideoFeatures(ModelOutput):
+    """
+    What the model knows of videos before any word; compute it once and ask many sentences.
+
+    Args:
+        fine_map: (videos, frames, backbone channels, ceil(H/4), ceil(W/4)) stride-4 map of the backbone.
+        level_maps: four maps (videos, frames, d_model, h, w) of strides 8, 16, 32 and 64.
+        pixel_mask: (videos, H, W) bool, True = inside the unpadded frame.
+        frame_mask: (videos, frames) bool, True = real frame.
+    """
+
+    # ModelOutput wants defaults; all four are always given.
+    fine_map: torch.Tensor = None  # type: ignore[assignment]
+    level_maps: tuple[torch.Tensor, ...] = None  # type: ignore[assignment]
+    pixel_mask: torch.Tensor = None  # type: ignore[assignment]
+    frame_mask: torch.Tensor = None  # type: ignore[assignment]
+
+
+@dataclass
+class SocModelOutput(ModelOutput):
+    """
+    Output of [`SocModel`]. In time-padded frames logits and masks are -1e4 and boxes 0.
+
+    Args:
+        loss: scalar weighted sum of `loss_dict`, with `labels`.
+        loss_dict: unweighted losses by their official names, `_0`, `_1` for the auxiliary levels.
+        logits: (expressions, frames, queries, classes).
+        pred_boxes: (expressions, frames, queries, 4) float32 (cx, cy, w, h) in 0..1 of the unpadded frame.
+        pred_masks: (expressions, frames, queries, ceil(H/4), ceil(W/4)) float32 logits; one query with
+            `best_query_only`.
+        selected_queries: (expressions,) the query of `pred_masks`, with `best_query_only`.
+        video_queries: (expressions, queries, d_model) clusters of the clip, vision side of the contrastive loss.
+        frame_queries: (expressions, frames, queries, d_model) queries that the heads read.
+        text_features: (expressions, d_model) mean of the fused words, text side of the contrastive loss.
+        auxiliary_outputs: in training, for each earlier decoder layer a dict of `logits`, `pred_boxes`, `pred_masks`
+            and `video_queries`.
+        hidden_states: decoder input and layer outputs, each (expressions, frames, queries, d_model), on request.
+    """
+
+    loss: torch.FloatTensor | None = None
+    loss_dict: dict[str, torch.FloatTensor] | None = None
+    logits: torch.FloatTensor | None = None
+    pred_boxes: torch.FloatTensor | None = None
+    pred_masks: torch.FloatTensor | None = None
+    selected_queries: torch.LongTensor | None = None
+    video_queries: torch.FloatTensor | None = None
+    frame_queries: torch.FloatTensor | None = None
+    text_features: torch.FloatTensor | None = None
+    auxiliary_outputs: list[dict[str, torch.FloatTensor]] | None = None
+    hidden_states: tuple[torch.FloatTensor, ...] | None = None
+
+
+def inverse_sigmoid(probability: torch.Tensor, eps: float = 1e-5) -> torch.Tensor:
+    probability = probability.clamp(0, 1)
+    return torch.log(probability.clamp(min=eps) / (1 - probability).clamp(min=eps))
+
+
+def sine_embedding(coordinates: torch.Tensor, num_features: int) -> torch.Tensor:
+    """(...) coordinates in radians to (..., num_features), sine and cosine interleaved; temperature 10000."""
+    exponents = torch.arange(0, num_features, 2, device=coordinates.device, dtype=torch.float32) / num_features
+    angles = coordinates[..., None] / 10000**exponents
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-2)
+
+
+def map_positions(mask: torch.Tensor, d_model: int) -> torch.Tensor:
+    """Sine positions (batch, h, w, d_model) float32 of maps, rows before columns; mask: (batch, h, w), True = real."""
+    rows, columns = mask.cumsum(1, dtype=torch.float32), mask.cumsum(2, dtype=torch.float32)
+    rows = (rows - 0.5) / (rows[:, -1:] + 1e-6) * 2 * torch.pi
+    columns = (columns - 0.5) / (columns[:, :, -1:] + 1e-6) * 2 * torch.pi
+    return torch.cat([sine_embedding(rows, d_model // 2), sine_embedding(columns, d_model // 2)], dim=-1)
+
+
+def word_positions(mask: torch.Tensor, d_model: int) -> torch.Tensor:
+    """Sine positions (expressions, tokens, d_model) float32 of words; mask: (expressions, tokens), True = real."""
+    places = mask.cumsum(1, dtype=torch.float32)
+    return sine_embedding(places / (places[:, -1:] + 1e-6) * 2 * torch.pi, d_model)
+
+
+def additive_key_mask(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """(batch, keys) with True = attend, to an additive mask (batch, 1, 1, keys)."""
+    blocked = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill(~mask, torch.finfo(dtype).min)
+    return blocked[:, None, None, :]
+
+
+class SocAttention(nn.Module):
+    """Multi-head attention through the attention interface of transformers."""
+
+    def __init__(self, config: SocConfig, num_heads: int, dropout: float = 0.0):
+        super().__init__()
+        self.config = config
+        self.num_heads = num_heads
+        self.head_dim = config.d_model // num_heads
+        self.scaling = self.head_dim**-0.5
+        self.is_causal = False
+        self.dropout = dropout
+        self.q_proj = nn.Linear(config.d_model, config.d_model)
+        self.k_proj = nn.Linear(config.d_model, config.d_model)
+        self.v_proj = nn.Linear(config.d_model, config.d_model)
+        self.out_proj = nn.Linear(config.d_model, config.d_model)
+
+    def _split_heads(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """(batch, tokens, channels) to (batch, heads, tokens, width)."""
+        return hidden_states.view(*hidden_states.shape[:2], self.num_heads, self.head_dim).transpose(1, 2)
+
+    def forward(
+        self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """query: (batch, queries, channels); key, value: (batch, keys, channels); attention_mask: additive, 4-D."""
+        query = self._split_heads(self.q_proj(query))
+        key = self._split_heads(self.k_proj(key))
+        value = self._split_heads(self.v_proj(value))
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
+        dropout = self.dropout if self.training else 0.0
+        if attention_mask is not None:
+            attention_mask = attention_mask.to(query.dtype)
+        output, _ = attention(self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling)
+        return self.out_proj(output.flatten(2))
+
+
+class SocFeedForward(nn.Module):
+    """Two linear layers beside a residual, with a norm after it."""
+
+    def __init__(self, width: int, hidden_width: int, dropout: float):
+        super().__init__()
+        self.linear1 = nn.Linear(width, hidden_width)
+        self.linear2 = nn.Linear(hidden_width, width)
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        expanded = self.dropout(self.linear1(hidden_states).relu())
+        return self.norm(hidden_states + self.dropout(self.linear2(expanded)))
+
+
+class SocTextProjection(nn.Module):
+    """Brings words and sentence to the width of the model."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        text_config: Any = config.text_config
+        self.linear = nn.Linear(text_config.hidden_size, config.d_model)
+        self.norm = nn.LayerNorm(config.d_model, eps=1e-12)
+        self.dropout = nn.Dropout(config.text_projection_dropout)
+
+    def forward(self, text_states: torch.Tensor) -> torch.Tensor:
+        return self.dropout(self.norm(self.linear(text_states)))
+
+
+class SocLevelProjections(nn.Module):
+    """Backbone maps of strides 8, 16 and 32 to width d_model, and a fourth level of stride 64."""
+
+    def __init__(self, config: SocConfig, channels: list[int]):
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(width, config.d_model, kernel_size=1) for width in channels[1:])
+        self.convs.append(nn.Conv2d(channels[-1], config.d_model, kernel_size=3, stride=2, padding=1))
+        self.norms = nn.ModuleList(nn.GroupNorm(GROUP_NORM_GROUPS, config.d_model) for _ in range(NUM_LEVELS))
+
+    def forward(self, backbone_maps: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """Four (videos, frames, channels, h, w) of strides 4 to 32, to four (videos, frames, d_model, h, w)."""
+        levels = []
+        for conv, norm, source in zip(self.convs, self.norms, [*backbone_maps[1:], backbone_maps[-1]], strict=True):
+            levels.append(norm(conv(source.flatten(0, 1))).unflatten(0, source.shape[:2]))
+        return tuple(levels)
+
+
+@dataclass
+class LevelGeometry:
+    """
+    Shapes, padding and positions of the four levels, per expression. `tokens` counts all levels, row-major, finest
+    first; `level` counts one.
+
+    Args:
+        shapes: (h, w) of each level.
+        masks: (expressions, level tokens) bool per level, True = real.
+        positions: (expressions, level tokens, d_model) per level.
+        valid_ratios: (expressions, levels, 2) float32, share of the width and height of a level that is real.
+        valid_sizes: (expressions, 2) float32, (height, width) of the unpadded frames in pixels.
+        frame_mask: (expressions, frames) bool, True = real.
+    """
+
+    shapes: list[tuple[int, int]]
+    masks: list[torch.Tensor]
+    positions: list[torch.Tensor]
+    valid_ratios: torch.Tensor
+    valid_sizes: torch.Tensor
+    frame_mask: torch.Tensor
+
+    @classmethod
+    def from_features(cls, features: SocVideoFeatures, video_indices: torch.Tensor) -> "LevelGeometry":
+        pixel_mask = features.pixel_mask
+        shapes, masks, positions, ratios = [], [], [], []
+        for level in features.level_maps:
+            height, width = level.shape[-2:]
+            mask = nn.functional.interpolate(pixel_mask[:, None].float(), size=(height, width)).squeeze(1) > 0.5
+            shapes.append((height, width))
+            masks.append(mask.flatten(1)[video_indices])
+            position = map_positions(mask, level.shape[2]).to(level.dtype).flatten(1, 2)
+            positions.append(position[video_indices])
+            ratio = torch.stack([mask[:, 0].sum(1) / width, mask[:, :, 0].sum(1) / height], dim=-1)
+            ratios.append(ratio[video_indices])
+        valid_sizes = torch.stack([pixel_mask[:, :, 0].sum(1), pixel_mask[:, 0].sum(1)], dim=-1).float()
+        frame_mask = features.frame_mask[video_indices]
+        return cls(shapes, masks, positions, torch.stack(ratios, dim=1), valid_sizes[video_indices], frame_mask)
+
+    def memory_mask(self, level: int) -> torch.Tensor:
+        """(expressions, frames * level tokens) bool over all frames of the clip."""
+        return (self.frame_mask[:, :, None] & self.masks[level][:, None]).flatten(1)
+
+
+@dataclass
+class FusedInputs:
+    """
+    Vision and words after they have read each other.
+
+    Args:
+        levels: (expressions, frames, level tokens, d_model) per level.
+        text_features: (expressions, d_model) mean of the fused words.
+        decoder_target: (expressions, d_model) content of the decoder queries; None = zeros.
+    """
+
+    levels: list[torch.Tensor]
+    text_features: torch.Tensor
+    decoder_target: torch.Tensor | None
+
+
+@dataclass
+class Words:
+    """Projected words of each expression: features and positions (expressions, tokens, d_model), mask as given."""
+
+    features: torch.Tensor
+    positions: torch.Tensor
+    mask: torch.Tensor
+
+    def mean(self, features: torch.Tensor) -> torch.Tensor:
+        """Mean of (expressions, tokens, d_model) over the real words."""
+        mask = self.mask[..., None].to(features.dtype)
+        return (features * mask).sum(1) / mask.sum(1)
+
+
+class SocModulatedAttention(nn.Module):
+    """Attention whose result scales the reader: no residual, no norm (SOC 3.1, official `MMF`)."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        self.attention = SocAttention(config, config.fusion_attention_heads)
+
+    def forward(
+        self,
+        reader: torch.Tensor,
+        memory: torch.Tensor,
+        memory_position: torch.Tensor | None = None,
+        memory_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """reader: (batch, readers, d_model); memory and its position: (batch, tokens, d_model); mask: True = real."""
+        key = memory if memory_position is None else memory + memory_position
+        mask = None if memory_mask is None else additive_key_mask(memory_mask, reader.dtype)
+        return reader * self.attention(reader, key, memory, mask)
+
+
+class SocCrossFusion(nn.Module):
+    """Early fusion of SOC: every level reads the words; the words read the stride-32 level of all frames."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        self.vision_reads_words = SocModulatedAttention(config)
+        self.words_read_vision = SocModulatedAttention(config)
+
+    def forward(self, levels: list[torch.Tensor], words: Words, geometry: LevelGeometry) -> FusedInputs:
+        """levels: (expressions, frames, level tokens, d_model) each."""
+        fused = [self.fuse_level(level, words) for level in levels]
+        frames = levels[2].shape[1]
+        position = geometry.positions[2][:, None].expand(-1, frames, -1, -1).flatten(1, 2)
+        fused_words = self.words_read_vision(
+            words.features, levels[2].flatten(1, 2), position, geometry.memory_mask(2)
+        )
+        return FusedInputs(fused, words.mean(fused_words), None)
+
+    def fuse_level(self, level: torch.Tensor, words: Words) -> torch.Tensor:
+        fused = self.vision_reads_words(level.flatten(1, 2), words.features, words.positions, words.mask)
+        return fused.view(level.shape)
+
+
+class SocProxyFusion(SocCrossFusion):
+    """Early fusion of SOC++: proxies collect the fused levels of all frames, and the words read the proxies."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__(config)
+        self.proxies = nn.Embedding(config.num_proxies, config.d_model)
+        self.proxies_read_vision = SocModulatedAttention(config)
+
+    def forward(self, levels: list[torch.Tensor], words: Words, geometry: LevelGeometry) -> FusedInputs:
+        """levels: (expressions, frames, level tokens, d_model) each."""
+        fused = [self.fuse_level(level, words) for level in levels]
+        proxies = self.proxies.weight.expand(words.features.shape[0], -1, -1)
+        for index in range(NUM_LEVELS - 1):
+            memory = fused[index].flatten(1, 2)
+            # The official keys take the map itself for its position.
+            proxies = proxies + self.proxies_read_vision(proxies, memory, memory, geometry.memory_mask(index))
+        fused_words = self.words_read_vision(words.features, proxies)
+        return FusedInputs(fused, words.mean(fused_words), proxies.mean(1))
+
+
+EARLY_FUSIONS = {"cross": SocCrossFusion, "proxy": SocProxyFusion}
+
+
+class SocDeformableEncoderLayer(GradientCheckpointingLayer):
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        self.self_attn = SocDeformableAttention(
+            config.d_model, config.encoder_attention_heads, NUM_LEVELS, config.encoder_n_points
+        )
+        self.self_attn_norm = nn.LayerNorm(config.d_model)
+        self.feed_forward = SocFeedForward(config.d_model, config.encoder_ffn_dim, config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        position: torch.Tensor,
+        reference_points: torch.Tensor,
+        mask: torch.Tensor,
+        spatial_shapes: list[tuple[int, int]],
+    ) -> torch.Tensor:
+        """hidden_states: (expressions, frames, tokens, d_model); position: (expressions, 1, tokens, d_model)."""
+        queries = hidden_states + position
+        attended = self.self_attn(queries, reference_points, hidden_states, mask, spatial_shapes)
+        return self.feed_forward(self.self_attn_norm(hidden_states + self.dropout(attended)))
+
+
+class SocDeformableEncoder(nn.Module):
+    """Multi-scale tokens of each frame exchange what they know; frames stay apart."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        self.level_embed = nn.Parameter(torch.zeros(NUM_LEVELS, config.d_model))
+        self.layers = nn.ModuleList(SocDeformableEncoderLayer(config) for _ in range(config.encoder_layers))
+
+    def forward(self, levels: list[torch.Tensor], geometry: LevelGeometry) -> torch.Tensor:
+        """levels: (expressions, frames, level tokens, d_model) each; returns their encoded tokens, joined."""
+        hidden_states = torch.cat(levels, dim=2)
+        positions = [place + embed for place, embed in zip(geometry.positions, self.level_embed, strict=True)]
+        position = torch.cat(positions, dim=1)[:, None].to(hidden_states.dtype)
+        mask = torch.cat(geometry.masks, dim=1)[:, None]
+        reference_points = self._reference_points(geometry)[:, None]
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, position, reference_points, mask, geometry.shapes)
+        return hidden_states
+
+    @staticmethod
+    def _reference_points(geometry: LevelGeometry) -> torch.Tensor:
+        """Centre of each token seen from each level, (expressions, tokens, levels, 2) in 0..1 of the padded map."""
+        centres = []
+        for index, (height, width) in enumerate(geometry.shapes):
+            ratios = geometry.valid_ratios[:, index]  # (expressions, 2)
+            rows = torch.arange(height, device=ratios.device) + 0.5
+            columns = torch.arange(width, device=ratios.device) + 0.5
+            grid_rows, grid_columns = torch.meshgrid(rows, columns, indexing="ij")
+            pixels = torch.stack([grid_columns, grid_rows], dim=-1).flatten(0, 1)  # (level tokens, 2)
+            centres.append(pixels / (ratios * ratios.new_tensor([width, height]))[:, None])
+        return torch.cat(centres, dim=1)[:, :, None] * geometry.valid_ratios[:, None]
+
+
+class SocDeformableDecoderLayer(GradientCheckpointingLayer):
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        self.self_attn = SocAttention(config, config.decoder_attention_heads, config.dropout)
+        self.self_attn_norm = nn.LayerNorm(config.d_model)
+        self.cross_attn = SocDeformableAttention(
+            config.d_model, config.decoder_attention_heads, NUM_LEVELS, config.decoder_n_points
+        )
+        self.cross_attn_norm = nn.LayerNorm(config.d_model)
+        self.feed_forward = SocFeedForward(config.d_model, config.decoder_ffn_dim, config.dropout)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        query_position: torch.Tensor,
+        reference_points: torch.Tensor,
+        memory: torch.Tensor,
+        mask: torch.Tensor,
+        spatial_shapes: list[tuple[int, int]],
+    ) -> torch.Tensor:
+        """hidden_states: (expressions, frames, queries, d_model); reference_points: (..., queries, levels, 2 or 4)."""
+        flat = hidden_states.flatten(0, 1)
+        attended = self.self_attn(flat + query_position, flat + query_position, flat).view(hidden_states.shape)
+        hidden_states = self.self_attn_norm(hidden_states + self.dropout(attended))
+        queries = hidden_states + query_position
+        attended = self.cross_attn(queries, reference_points, memory, mask, spatial_shapes)
+        return self.feed_forward(self.cross_attn_norm(hidden_states + self.dropout(attended)))
+
+
+@dataclass
+class DecoderStates:
+    """
+    What the deformable decoder found in each frame.
+
+    Args:
+        target: (expressions, frames, queries, d_model) its input.
+        hidden: (layers, expressions, frames, queries, d_model) its layers' outputs.
+        init_reference: (expressions, frames, queries, 2) float32 first reference points.
+        references: (layers, expressions, frames, queries, 4) float32 boxes after each layer, detached.
+    """
+
+    target: torch.Tensor
+    hidden: torch.Tensor
+    init_reference: torch.Tensor
+    references: torch.Tensor
+
+    def before(self, layer: int) -> torch.Tensor:
+        """Reference points or boxes that layer `layer` refines."""
+        return self.init_reference if layer == 0 else self.references[layer - 1]
+
+
+class SocDeformableDecoder(nn.Module):
+    """Frame queries look for the object in their own frame; boxes are refined from layer to layer."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        self.query_embed = nn.Embedding(config.num_queries, config.d_model)
+        self.reference_points = nn.Linear(config.d_model, 2)
+        self.layers = nn.ModuleList(SocDeformableDecoderLayer(config) for _ in range(config.decoder_layers))
+
+    def forward(
+        self, memory: torch.Tensor, target: torch.Tensor | None, geometry: LevelGeometry, box_heads: nn.ModuleList
+    ) -> DecoderStates:
+        """memory: (expressions, frames, tokens, d_model); target: (expressions, d_model) or None for zeros."""
+        query_position = self.query_embed.weight
+        shape = (*memory.shape[:2], *query_position.shape)
+        hidden_states = memory.new_zeros(shape) if target is None else target[:, None, None].expand(shape)
+        first_target = hidden_states
+        reference = self.reference_points(query_position).float().sigmoid().expand(*shape[:3], 2)
+        init_reference = reference
+        mask = torch.cat(geometry.masks, dim=1)[:, None]
+        ratios = geometry.valid_ratios[:, None, None]  # (expressions, frames, queries, levels, 2)
+        hidden, references = [], []
+        for layer, box_head in zip(self.layers, box_heads, strict=True):
+            scale = ratios if reference.shape[-1] == 2 else torch.cat([ratios, ratios], dim=-1)
+            points = reference[:, :, :, None] * scale
+            hidden_states = layer(hidden_states, query_position, points, memory, mask, geometry.shapes)
+            reference = refine_boxes(box_head(hidden_states), reference).detach()
+            hidden.append(hidden_states)
+            references.append(reference)
+        return DecoderStates(first_target, torch.stack(hidden), init_reference, torch.stack(references))
+
+
+def refine_boxes(offsets: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Boxes (..., 4) float32 from raw offsets and reference boxes (..., 4), or points (..., 2) without a size yet."""
+    size = reference.shape[-1]
+    centre = offsets[..., :size].float() + inverse_sigmoid(reference)
+    return torch.cat([centre, offsets[..., size:].float()], dim=-1).sigmoid()
+
+
+class SocFrameScorer(nn.Module):
+    """Scalar from all queries of a frame (official `score_embd`, `diff_embd`)."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        width = config.num_queries * config.d_model
+        hidden = config.frame_scorer_ffn_dim
+        self.feed_forward = SocFeedForward(width, hidden, config.cluster_dropout) if hidden else nn.Identity()
+        self.output = nn.Linear(width, 1)
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """(..., queries * d_model) to (...)."""
+        return self.output(self.feed_forward(frames)).squeeze(-1).sigmoid()
+
+
+class SocFrameWeighting(nn.Module):
+    """How informative each frame is: what its queries show, how they match the words, and how much is new."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        self.official_match_order = config.official_match_order
+        self.visibility = SocFrameScorer(config)
+        self.variation = SocFrameScorer(config)
+
+    def forward(
+        self, hidden: torch.Tensor, text_features: torch.Tensor, frame_mask: torch.Tensor, first_layer: int
+    ) -> torch.Tensor:
+        """
+        Args:
+            hidden: (layers, expressions, frames, queries, d_model) frame queries of all decoder layers.
+            text_features: (expressions, d_model) mean of the fused words.
+            frame_mask: (expressions, frames) bool.
+            first_layer: weights are computed from this layer on.
+
+        Returns:
+            (layers - first_layer, expressions, frames) weights in 0..2.5.
+        """
+        frames = hidden[first_layer:].flatten(3)  # (layers, expressions, frames, queries * d_model)
+        count = torch.arange(1, frames.shape[2] + 1, device=frames.device, dtype=frames.dtype)
+        running_mean = frames.cumsum(2) / count[:, None]
+        match = self._match(hidden, text_features, frame_mask)[first_layer:]
+        return self.visibility(frames) + match + VARIATION_WEIGHT * self.variation(frames - running_mean)
+
+    def _match(self, hidden: torch.Tensor, text_features: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
+        """Language match (layers, expressions, frames)."""
+        directions = nn.functional.normalize(hidden, dim=-1)
+        text_direction = nn.functional.normalize(text_features, dim=-1)
+        match = torch.einsum("lefnc,ec->lefn", directions, text_direction).mean(-1).sigmoid()
+        if not self.official_match_order:
+            return match
+        layers, expressions, frames = match.shape
+        # The official code fills (frame, layer) and reads (layer, frame), over the clip's own frames.
+        filled = match.permute(1, 2, 0).reshape(expressions, frames * layers)
+        lengths = frame_mask.sum(1)[:, None, None]
+        layer = torch.arange(layers, device=match.device)[:, None]
+        frame = torch.arange(frames, device=match.device)
+        read = (layer * lengths + frame).clamp(max=frames * layers - 1).flatten(1)
+        return filled.gather(1, read).view(expressions, layers, frames).transpose(0, 1)
+
+
+class SocClusterEncoderLayer(GradientCheckpointingLayer):
+    """Frame queries of the clip attend to each other (or to their weighted originals)."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        self.attention = SocAttention(config, config.cluster_attention_heads, config.cluster_dropout)
+        self.attention_norm = nn.LayerNorm(config.d_model)
+        self.feed_forward = SocFeedForward(config.d_model, config.cluster_ffn_dim, config.cluster_dropout)
+        self.dropout = nn.Dropout(config.cluster_dropout)
+
+    def forward(
+        self, hidden_states: torch.Tensor, memory: torch.Tensor | None, attention_mask: torch.Tensor
+    ) -> torch.Tensor:
+        """hidden_states, memory: (clips, frames * queries, d_model); no memory: self-attention."""
+        memory = hidden_states if memory is None else memory
+        attended = self.attention(hidden_states, memory, memory, attention_mask)
+        return self.feed_forward(self.attention_norm(hidden_states + self.dropout(attended)))
+
+
+class SocClusterDecoderLayer(GradientCheckpointingLayer):
+    """Video queries collect the frame queries of the clip."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        self.cross_attn = SocAttention(config, config.cluster_attention_heads, config.cluster_dropout)
+        self.cross_attn_norm = nn.LayerNorm(config.d_model)
+        self.self_attn = SocAttention(config, config.cluster_attention_heads, config.cluster_dropout)
+        self.self_attn_norm = nn.LayerNorm(config.d_model)
+        self.feed_forward = SocFeedForward(config.d_model, config.cluster_ffn_dim, config.cluster_dropout)
+        self.dropout = nn.Dropout(config.cluster_dropout)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        query_position: torch.Tensor,
+        memory: torch.Tensor,
+        memory_position: torch.Tensor,
+        attention_mask: torch.Tensor,
+    ) -> torch.Tensor:
+        """hidden_states: (clips, queries, d_model); memory and its position: (clips, frames * queries, d_model)."""
+        attended = self.cross_attn(hidden_states + query_position, memory + memory_position, memory, attention_mask)
+        hidden_states = self.cross_attn_norm(hidden_states + self.dropout(attended))
+        placed = hidden_states + query_position
+        attended = self.self_attn(placed, placed, hidden_states)
+        return self.feed_forward(self.self_attn_norm(hidden_states + self.dropout(attended)))
+
+
+class SocVideoCluster(nn.Module):
+    """Semantic-assisted object cluster (SOC 3.2): frame queries and words become queries of the whole clip."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        self.window_size = config.cluster_window_size
+        self.frame_weighting = SocFrameWeighting(config) if config.frame_weighting else None
+        self.query_content = nn.Embedding(config.num_queries, config.d_model) if config.frame_weighting else None
+        self.frame_query_position = nn.Embedding(config.num_queries, config.d_model)
+        self.query_position = nn.Embedding(config.num_queries, config.d_model)
+        self.encoder_layers = nn.ModuleList(
+            SocClusterEncoderLayer(config) for _ in range(config.cluster_encoder_layers)
+        )
+        self.decoder_layers = nn.ModuleList(
+            SocClusterDecoderLayer(config) for _ in range(config.cluster_decoder_layers)
+        )
+        self.norm = nn.LayerNorm(config.d_model)
+
+    def forward(
+        self,
+        hidden: torch.Tensor,
+        sentence: torch.Tensor,
+        frame_mask: torch.Tensor,
+        first_layer: int,
+        shift_windows: bool,
+    ) -> torch.Tensor:
+        """
+        Args:
+            hidden: (layers, expressions, frames, queries, d_model) frame queries of all decoder layers.
+            sentence: (expressions, d_model).
+            frame_mask: (expressions, frames) bool.
+            first_layer: decoder layers from this one on are clustered, each on its own.
+            shift_windows: whether every second encoder layer shifts its windows (`cluster_window_size` > 0).
+
+        Returns:
+            (layers - first_layer, expressions, queries, d_model) video queries.
+        """
+        selected = hidden[first_layer:]
+        layers, expressions, frames, num_queries, _ = selected.shape
+        frame_queries = selected.reshape(layers * expressions, frames * num_queries, -1)
+        memory = None
+        content = sentence[:, None].expand(-1, num_queries, -1)
+        if self.frame_weighting is not None and self.query_content is not None:
+            weights = self.frame_weighting(hidden, sentence, frame_mask, first_layer)
+            memory = (selected * weights[..., None, None]).reshape(frame_queries.shape)
+            content = content + self.query_content.weight
+
+        encoded = frame_queries
+        for index, layer in enumerate(self.encoder_layers):
+            shift = -(-self.window_size // 2) if shift_windows and index % 2 else 0
+            mask = self._encoder_mask(frame_mask, num_queries, shift, encoded.dtype).repeat(layers, 1, 1, 1)
+            encoded = layer(encoded, memory, mask)
+
+        token_mask = frame_mask.repeat_interleave(num_queries, dim=1).repeat(layers, 1)
+        mask = additive_key_mask(token_mask, encoded.dtype)
+        frame_position = self.frame_query_position.weight.repeat(frames, 1)
+        video_queries = content.repeat(layers, 1, 1)
+        for layer in self.decoder_layers:
+            video_queries = layer(video_queries, self.query_position.weight, encoded, frame_position, mask)
+        return self.norm(video_queries).unflatten(0, (layers, expressions))
+
+    def _encoder_mask(
+        self, frame_mask: torch.Tensor, num_queries: int, shift: int, dtype: torch.dtype
+    ) -> torch.Tensor:
+        """Additive (expressions, 1, 1 or tokens, tokens): real frames, of the same window where there are windows."""
+        if not self.window_size:
+            return additive_key_mask(frame_mask.repeat_interleave(num_queries, dim=1), dtype)
+        window = (torch.arange(frame_mask.shape[1], device=frame_mask.device) + shift) // self.window_size
+        same_window = window[:, None] == window[None, :]
+        # A padded frame may read its whole window: its row must not be empty, and nobody reads it.
+        allowed = same_window & (frame_mask[:, None, :] | ~frame_mask[:, :, None])
+        allowed = allowed.repeat_interleave(num_queries, dim=1).repeat_interleave(num_queries, dim=2)
+        blocked = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
+        return blocked.masked_fill(~allowed, torch.finfo(dtype).min)[:, None]
+
+
+class SocNoFusion(nn.Module):
+    """Without a video cluster the heads read the frame queries, and a video query is the mean over the clip."""
+
+    def forward(self, hidden: torch.Tensor, video_queries: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
+        return hidden
+
+
+class SocResidualFusion(nn.Module):
+    """Query fusion of SOC: the video query is added to the frame query of the same index."""
+
+    def forward(self, hidden: torch.Tensor, video_queries: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
+        """hidden: (layers, expressions, frames, queries, d_model); video_queries: the same without frames."""
+        return hidden + video_queries[:, :, None]
+
+
+class SocRandomWalkFusion(nn.Module):
+    """Query fusion of SOC++: video queries walk over the frame queries, which then attend to them."""
+
+    def __init__(self, config: SocConfig):
+        super().__init__()
+        self.attention = SocAttention(config, config.query_fusion_attention_heads, config.cluster_dropout)
+        self.norm = nn.LayerNorm(config.d_model)
+        self.dropout = nn.Dropout(config.cluster_dropout)
+
+    def forward(self, hidden: torch.Tensor, video_queries: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
+        """hidden: (layers, expressions, frames, queries, d_model); video_queries: the same without frames."""
+        frame_queries = hidden.flatten(2, 3)  # (layers, expressions, frames * queries, d_model)
+        token_mask = frame_mask.repeat_interleave(hidden.shape[3], dim=1)
+        walked = self.random_walk(video_queries, frame_queries, token_mask).flatten(0, 1)
+        flat = frame_queries.flatten(0, 1)
+        attended = self.attention(flat, walked, walked)
+        return self.norm(flat + self.dropout(attended)).view(hidden.shape)
+
+    @staticmethod
+    def random_walk(
+        video_queries: torch.Tensor, frame_queries: torch.Tensor, token_mask: torch.Tensor
+    ) -> torch.Tensor:
+        """
+        Limit of the walk between video queries (layers, expressions, M, d_model) and frame queries (layers,
+        expressions, K, d_model), solved in float32; token_mask: (expressions, K) bool. Returns the walked ones.
+        """
+        with torch.autocast(video_queries.device.type, enabled=False):
+            walked = SocRandomWalkFusion._solve_walk(video_queries.float(), frame_queries.float(), token_mask)
+        return walked.to(video_queries.dtype)
+
+    @staticmethod
+    def _solve_walk(video: torch.Tensor, frame: torch.Tensor, token_mask: torch.Tensor) -> torch.Tensor:
+        unit_video = video / (video.norm(dim=-1, keepdim=True) + 1e-9)
+        unit_frame = frame / (frame.norm(dim=-1, keepdim=True) + 1e-9)
+        affinity = WALK_SHARPNESS * unit_frame @ unit_video.mT  # (layers, expressions, K, M)
+        affinity = affinity.masked_fill(~token_mask[..., None], float("-inf")).softmax(dim=-2)
+        back = affinity / (affinity.sum(-1, keepdim=True) + 1e-9)
+        steps = affinity.mT @ back  # (layers, expressions, M, M)
+        # Eigenvalues of `steps` lie in 0..1, so the system is never singular.
+        system = torch.eye(steps.shape[-1], device=steps.device) - WALK_PROBABILITY**2 * steps
+        start = video + WALK_PROBABILITY * affinity.mT @ frame
+        return (1 - WALK_PROBABILITY) * torch.linalg.solve(system, start)
+
+
+def build_query_fusion(config: SocConfig) -> nn.Module:
+    if config.query_fusion == "random_walk":
+        return SocRandomWalkFusion(config)
+    return SocResidualFusion() if config.query_fusion == "residual" else SocNoFusion()
+
+
+class SocPreTrainedModel(PreTrainedModel):
+    config: SocConfig
+    base_model_prefix = "model"
+    main_input_name = "pixel_values_videos"
+    input_modalities = ["video", "text"]
+    supports_gradient_checkpointing = True
+    accepts_loss_kwargs = False
+    _no_split_modules = [
+        "VideoSwinBlock",
+        "SocDeformableEncoderLayer",
+        "SocDeformableDecoderLayer",
+        "SocClusterEncoderLayer",
+        "SocClusterDecoderLayer",
+        "SocMaskHead",
+    ]
+    _supports_sdpa = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: Any) -> None:
+        """The official initialisation; the backbone and the text encoder initialise themselves."""
+        if isinstance(module, SocDeformableAttention):
+            init.zeros_(module.sampling_offsets.weight)
+            offsets = compass_offsets(module.num_heads, module.num_levels, module.num_points)
+            init.copy_(module.sampling_offsets.bias, offsets.flatten())
+            init.zeros_(module.attention_weights.weight)
+            init.zeros_(module.attention_weights.bias)
+            for projection in (module.value_proj, module.output_proj):
+                init_xavier(projection)
+        elif isinstance(module, SocAttention):
+            for projection in (module.q_proj, module.k_proj, module.v_proj):
+                # The gain of the official joint (3 * d_model, d_model) matrix.
+                init_xavier(projection, gain=2**-0.5)
+            init_xavier(module.out_proj)
+        elif isinstance(module, SocModulatedAttention):
+            init_torch_default(module.attention.out_proj)
+            init.zeros_(module.attention.out_proj.bias)
+        elif isinstance(module, SocFeedForward):
+            for linear in (module.linear1, module.linear2):
+                init_torch_default(linear)
+                init.xavier_uniform_(linear.weight)
+        elif isinstance(module, SocDeformableEncoder):
+            init.normal_(module.level_embed)
+        elif isinstance(module, SocDeformableDecoder):
+            init_xavier(module.reference_points)
+        elif isinstance(module, SocLevelProjections):
+            for conv in module.convs:
+                init_xavier(conv)
+        elif isinstance(module, SocPixelDecoder):
+            for conv in (*module.convs, *module.laterals, module.output):
+                init.kaiming_uniform_(conv.weight, a=1)
+                init.zeros_(conv.bias)
+        elif isinstance(module, SocMaskHead):
+            for layer in module.controller.layers:
+                init_xavier(layer)
+        elif isinstance(module, SocModel):
+            self._init_heads(module)
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight)
+        elif isinstance(module, (nn.Linear, nn.Conv2d)):
+            init_torch_default(module)
+        else:
+            super()._init_weights(module)
+
+    @staticmethod
+    def _init_heads(model: Any) -> None:
+        for head in model.class_heads:
+            init.constant_(head.bias, CLASS_PRIOR_BIAS)
+        for index, head in enumerate(model.box_heads):
+            last = head.layers[-1]
+            init.zeros_(last.weight)
+            # The first layer's boxes start small around their point.
+            size_bias = -2.0 if index == 0 else 0.0
+            init.copy_(last.bias, last.bias.new_tensor([0.0, 0.0, size_bias, size_bias]))
+
+
+def init_xavier(module: Any, gain: float = 1.0) -> None:
+    """Xavier-uniform weight and zero bias of a linear or convolution layer, skipping loaded parameters."""
+    init.xavier_uniform_(module.weight, gain=gain)
+    init.zeros_(module.bias)
+
+
+class SocModel(SocPreTrainedModel):
+    """
+    SOC (arXiv 2305.17011) and SOC++: masks of the object that a sentence speaks of, in every frame of a video. Which
+    of the two is a matter of the config.
+    """
+
+    def __init__(self, config: SocConfig):
+        super().__init__(config)
+        backbone_config: Any = config.backbone_config
+        if backbone_config.model_type == "soc_video_swin":
+            # Built directly: code from a Hub folder knows this class under another module name.
+            self.backbone = VideoSwinBackbone._from_config(backbone_config)
+        else:
+            self.backbone = AutoBackbone.from_config(backbone_config)
+        if config.freeze_backbone_norms:
+            replace_batch_norm(self.backbone)
+        channels = list(self.backbone.channels)
+        if len(channels) != NUM_LEVELS:
+            raise ValueError(f"The backbone must return four maps (strides 4, 8, 16 and 32), got {len(channels)}.")
+        self.level_projections = SocLevelProjections(config, channels)
+
+        self.text_encoder = AutoModel.from_config(config.text_config, add_pooling_layer=config.uses_pooled_sentence)
+        self.text_projection = SocTextProjection(config)
+        self.early_fusion = EARLY_FUSIONS[config.early_fusion](config)
+
+        self.encoder = SocDeformableEncoder(config)
+        self.decoder = SocDeformableDecoder(config)
+        self.video_cluster = SocVideoCluster(config) if config.video_cluster else None
+        self.query_fusion = build_query_fusion(config)
+
+        self.class_heads = nn.ModuleList(
+            nn.Linear(config.d_model, config.num_classes) for _ in range(config.decoder_layers)
+        )
+        self.box_heads = nn.ModuleList(
+            SocMLP([config.d_model, config.d_model, config.d_model, 4]) for _ in range(config.decoder_layers)
+        )
+        self.mask_head = SocMaskHead(config, channels[0])
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.text_encoder.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.text_encoder.set_input_embeddings(value)
+
+    def get_video_features(
+        self,
+        pixel_values_videos: torch.Tensor,
+        pixel_mask: torch.Tensor | None = None,
+        annotated_frame_indices: torch.Tensor | None = None,
+    ) -> SocVideoFeatures:
+        """
+        Everything that does not depend on the words; hand it to `forward(video_features=...)` as often as you like.
+
+        Args:
+            pixel_values_videos: (videos, frames, 3, H, W) normalised frames, zero in the padding.
+            pixel_mask: (videos, frames, H, W), 1 = real pixel, 0 = padding to the right, below and, for whole frames,
+                at the end of a clip. All real frames of a clip have the same size. Default: no padding.
+            annotated_frame_indices: (videos,) the one frame to answer for; the backbone still sees the whole clip.
+
+        Returns:
+            [`SocVideoFeatures`].
+        """
+        if pixel_values_videos.ndim != 5:
+            raise ValueError(
+                "`pixel_values_videos` must be (videos, frames, 3, height, width), got the shape "
+                f"{tuple(pixel_values_videos.shape)}."
+            )
+        videos, frames, _, height, width = pixel_values_videos.shape
+        lengths = [frames] * videos
+        if pixel_mask is None:
+            spatial_mask = pixel_values_videos.new_ones((videos, height, width), dtype=torch.bool)
+            frame_mask = spatial_mask.new_ones((videos, frames))
+        else:
+            if pixel_mask.shape != (videos, frames, height, width):
+                raise ValueError(
+                    f"`pixel_mask` must be (videos, frames, height, width) = {(videos, frames, height, width)}, got "
+                    f"{tuple(pixel_mask.shape)}."
+                )
+            spatial_mask = pixel_mask.bool().any(1)
+            frame_mask = pixel_mask.bool().flatten(2).any(2)
+            lengths = frame_mask.sum(1).tolist()
+            if min(lengths) == 0:
+                raise ValueError(f"Video {lengths.index(0)} has no real frame: its `pixel_mask` is all zero.")
+        maps = self._backbone_maps(pixel_values_videos, lengths)
+        if annotated_frame_indices is not None:
+            rows = torch.arange(videos, device=maps[0].device)
+            picked = annotated_frame_indices.to(rows.device)
+            if picked.shape != (videos,):
+                raise ValueError(
+                    f"`annotated_frame_indices` must hold one frame for each of {videos} videos, got the shape "
+                    f"{tuple(picked.shape)}."
+                )
+            maps = [feature_map[rows, picked][:, None] for feature_map in maps]
+            frame_mask = frame_mask[rows, picked][:, None]
+        return SocVideoFeatures(
+            fine_map=maps[0], level_maps=self.level_projections(maps), pixel_mask=spatial_mask, frame_mask=frame_mask
+        )
+
+    def _backbone_maps(self, pixel_values_videos: torch.Tensor, lengths: list[int]) -> list[torch.Tensor]:
+        """Four maps (videos, frames, channels, h, w); a 3-D backbone sees each clip at its own length."""
+        videos, frames = pixel_values_videos.shape[:2]
+        pixel_values_videos = pixel_values_videos.to(self.dtype)
+        if not isinstance(self.backbone, VideoSwinBackbone):
+            flat = self.backbone(pixel_values_videos.flatten(0, 1)).feature_maps
+            return [feature_map.unflatten(0, (videos, frames)) for feature_map in flat]
+        if min(lengths) == frames:
+            return list(self.backbone(pixel_values_videos).feature_maps)
+        # Temporal windows depend on the length, so clips run with those of the same length.
+        maps: list[torch.Tensor] = []
+        for length in sorted(set(lengths)):
+            rows = [index for index, own in enumerate(lengths) if own == length]
+            group = self.backbone(pixel_values_videos[rows, :length]).feature_maps
+            maps = maps or [part.new_zeros(videos, frames, *part.shape[2:]) for part in group]
+            for whole, part in zip(maps, group, strict=True):
+                whole[rows, :length] = part
+        return maps
+
+    def get_text_features(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
+    ) -> tuple[Words, torch.Tensor | None]:
+        """Projected words, and the projected pooled sentence (expressions, d_model) where the model uses one."""
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        outputs = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask)
+        features = self.text_projection(outputs.last_hidden_state)
+        mask = attention_mask.bool()
+        positions = word_positions(mask, self.config.d_model).to(features.dtype)
+        sentence = self.text_projection(outputs.pooler_output) if self.config.uses_pooled_sentence else None
+        return Words(features, positions, mask), sentence
+
+    @can_return_tuple
+    def forward(
+        self,
+        pixel_values_videos: torch.Tensor | None = None,
+        pixel_mask: torch.Tensor | None = None,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        video_indices: torch.Tensor | None = None,
+        annotated_frame_indices: torch.Tensor | None = None,
+        labels: list[dict[str, torch.Tensor]] | None = None,
+        video_features: SocVideoFeatures | None = None,
+        best_query_only: bool = False,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> SocModelOutput:
+        r"""
+        Args:
+            pixel_values_videos: (videos, frames, 3, H, W) normalised frames.
+            pixel_mask: (videos, frames, H, W), 1 = real pixel; 0 also for whole padded frames.
+            input_ids, attention_mask: (expressions, tokens) sentences.
+            video_indices: (expressions,) the video that each sentence is about; by default one to one, or all about
+                the only video.
+            annotated_frame_indices: (videos,) for benchmarks with one annotated frame per clip: outputs and labels
+                have one frame.
+            labels: one dict per expression: `masks` (frames, H, W) bool at the padded input size, `visible` (frames,)
+                bool, optional `boxes` (frames, 4) (cx, cy, w, h) in 0..1 of the unpadded frame, and `class_labels`,
+                one index, where the model has more than one class. `frames` is the clip's own length.
+            video_features: output of [`SocModel.get_video_features`], instead of the videos and frame indices.
+            best_query_only: compute the masks of the best-scored query alone.
+
+        Returns:
+            [`SocModelOutput`].
+
+        Raises:
+            ValueError: inputs are missing, contradict each other or do not fit together.
+        """
+        if input_ids is None:
+            raise ValueError("`input_ids` are missing: a model of referring segmentation needs at least one sentence.")
+        if video_features is None:
+            if pixel_values_videos is None:
+                raise ValueError("Give `pixel_values_videos`, or `video_features` from `get_video_features`.")
+            video_features = self.get_video_features(pixel_values_videos, pixel_mask, annotated_frame_indices)
+        elif pixel_values_videos is not None or annotated_frame_indices is not None:
+            raise ValueError(
+                "`video_features` replace `pixel_values_videos` and `annotated_frame_indices`: give either of them."
+            )
+        indices = self._resolve_video_indices(video_indices, input_ids, video_features.frame_mask.shape[0])
+        if labels is not None and len(labels) != input_ids.shape[0]:
+            raise ValueError(f"`labels` must hold one dict per expression: {len(labels)} for {input_ids.shape[0]}.")
+
+        words, sentence = self.get_text_features(input_ids, attention_mask)
+        geometry = LevelGeometry.from_features(video_features, indices)
+        tokens = [level[indices].flatten(3).transpose(2, 3) for level in video_features.level_maps]
+        fused = self.early_fusion(tokens, words, geometry)
+        memory = self.encoder(fused.levels, geometry)
+        states = self.decoder(memory, fused.decoder_target, geometry, self.box_heads)
+        mask_features = self.mask_head.mask_features(memory, video_features.fine_map[indices], geometry.shapes)
+        sentence = fused.text_features if sentence is None else sentence
+
+        fields: dict[str, Any] = {"text_features": fused.text_features}
+        if self.training or labels is not None:
+            levels = self._all_levels(states, sentence, mask_features, geometry)
+        if labels is not None:
+            supervised = levels if self.config.auxiliary_loss else levels[-1:]
+            fields["loss"], fields["loss_dict"] = soc_loss(
+                supervised, labels, fused.text_features, geometry.frame_mask, geometry.valid_sizes, self.config
+            )
+        if self.training:
+            fields |= levels[-1]
+            names = ("logits", "pred_boxes", "pred_masks", "video_queries")
+            fields["auxiliary_outputs"] = [{name: level[name] for name in names} for level in levels[:-1]]
+        else:
+            fields |= self._inference_level(states, sentence, mask_features, geometry, best_query_only)
+        if kwargs.get("output_hidden_states", self.config.output_hidden_states):
+            fields["hidden_states"] = (states.target, *states.hidden)
+        return SocModelOutput(**fields)
+
+    @staticmethod
+    def _resolve_video_indices(
+        video_indices: torch.Tensor | None, input_ids: torch.Tensor, num_videos: int
+    ) -> torch.Tensor:
+        expressions = input_ids.shape[0]
+        if video_indices is None:
+            if num_videos not in (1, expressions):
+                raise ValueError(
+                    f"{expressions} expressions do not match {num_videos} videos one to one: say with `video_indices` "
+                    "which video each expression is about."
+                )
+            indices = torch.arange(expressions, device=input_ids.device)
+            return indices if num_videos == expressions else torch.zeros_like(indices)
+        if video_indices.shape != (expressions,):
+            raise ValueError(
+                f"`video_indices` must hold one video for each of {expressions} expressions, got the shape "
+                f"{tuple(video_indices.shape)}."
+            )
+        return video_indices
+
+    def _cluster(
+        self, states: DecoderStates, sentence: torch.Tensor, frame_mask: torch.Tensor, first: int, shift_windows: bool
+    ) -> torch.Tensor:
+        """Video queries (layers - first, expressions, queries, d_model) of decoder layers from `first` on."""
+        if self.video_cluster is not None:
+            return self.video_cluster(states.hidden, sentence, frame_mask, first, shift_windows)
+        real = frame_mask[:, :, None, None].to(states.hidden.dtype)
+        return (states.hidden[first:] * real).sum(2) / real.sum(1)
+
+    def _all_levels(
+        self, states: DecoderStates, sentence: torch.Tensor, mask_features: torch.Tensor, geometry: LevelGeometry
+    ) -> list[dict[str, torch.Tensor]]:
+        """Predictions of every decoder layer with its own clusters, as in training."""
+        video_queries = self._cluster(states, sentence, geometry.frame_mask, 0, shift_windows=False)
+        queries = self.query_fusion(states.hidden, video_queries, geometry.frame_mask)
+        return [
+            self._predict(layer, queries[layer], video_queries[layer], states, mask_features, geometry)
+            for layer in range(self.config.decoder_layers)
+        ]
+
+    def _inference_level(
+        self,
+        states: DecoderStates,
+        sentence: torch.Tensor,
+        mask_features: torch.Tensor,
+        geometry: LevelGeometry,
+        best_query_only: bool,
+    ) -> dict[str, torch.Tensor]:
+        """Predictions of the decoder layer read at inference, fused with the clusters of the last layer."""
+        last = self.config.decoder_layers - 1
+        layer = self.config.inference_decoder_layer % self.config.decoder_layers
+        video_queries = self._cluster(states, sentence, geometry.frame_mask, last, shift_windows=True)
+        queries = self.query_fusion(states.hidden[layer : layer + 1], video_queries, geometry.frame_mask)
+        return self._predict(layer, queries[0], video_queries[0], states, mask_features, geometry, best_query_only)
+
+    def _predict(
+        self,
+        layer: int,
+        queries: torch.Tensor,
+        video_queries: torch.Tensor,
+        states: DecoderStates,
+        mask_features: torch.Tensor,
+        geometry: LevelGeometry,
+        best_query_only: bool = False,
+    ) -> dict[str, Any]:
+        """Heads of one decoder layer on its fused queries (expressions, frames, queries, d_model)."""
+        padded = ~geometry.frame_mask[:, :, None, None]
+        logits = self.class_heads[layer](queries)
+        boxes = refine_boxes(self.box_heads[layer](queries), states.before(layer))
+        references = states.references[layer][..., :2]
+        prediction = {
+            "logits": logits.masked_fill(padded, PADDED_LOGIT),
+            "pred_boxes": boxes.masked_fill(padded, 0.0),
+            "video_queries": video_queries,
+            "frame_queries": queries,
+        }
+        if best_query_only:
+            selected = select_queries(prediction["logits"], geometry.frame_mask)
+            prediction["selected_queries"] = selected
+            rows = torch.arange(selected.shape[0], device=selected.device)
+            queries = queries[rows, :, selected][:, :, None]
+            references = references[rows, :, selected][:, :, None]
+        masks = self.mask_head(queries, references, mask_features, geometry.valid_sizes)
+        prediction["pred_masks"] = masks.masked_fill(padded[..., None], PADDED_LOGIT)
+        return prediction
+
+
+def select_queries(logits: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
+    """The official choice (expressions,): sigmoid, mean over real frames, best class, best query."""
+    real = frame_mask[:, :, None, None].float()
+    scores = (logits.float().sigmoid() * real).sum(1) / real.sum(1)  # (expressions, queries, classes)
+    return scores.amax(-1).argmax(-1)
+
+
+__all__ = ["SocModel", "SocModelOutput", "SocPreTrainedModel", "SocVideoFeatures"]
