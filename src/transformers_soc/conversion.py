@@ -470,7 +470,7 @@ def apply_facts(original_config: Mapping[str, Any], facts: Mapping[str, Any]) ->
     lines = []
     for path, value in facts.items():
         *section, key = path.split(".")
-        if key in ("variant", "backbone"):
+        if key == "variant":
             continue
         place = merged.setdefault(section[0], {}) if section else merged
         if key in place and place[key] != value:
@@ -576,9 +576,8 @@ def convert_checkpoint(
     state_dict = load_checkpoint(checkpoint)
     facts = read_facts(state_dict)
     merged, lines = apply_facts(original_config, facts)
-    for name, given in (("variant", variant), ("backbone", backbone)):
-        if given is not None and name == "variant" and given != facts[name]:
-            raise ValueError(f"`variant` is '{given}', but the keys of '{checkpoint}' are those of {facts[name]}.")
+    if variant not in (None, facts["variant"]):
+        raise ValueError(f"`variant` is '{variant}', but the keys of '{checkpoint}' are those of {facts['variant']}.")
     config = config_from_original(
         merged,
         variant=facts["variant"],

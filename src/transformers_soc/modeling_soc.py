@@ -755,6 +755,10 @@ class SocPreTrainedModel(PreTrainedModel):
     ]
     _supports_sdpa = True
 
+    def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False) -> None:
+        # As in `VideoSwinPreTrainedModel`: modules without parameters of their own have an initialisation, too.
+        super()._initialize_weights(module, is_custom_code=False)
+
     @torch.no_grad()
     def _init_weights(self, module: Any) -> None:
         """The official initialisation; the backbone and the text encoder initialise themselves."""

@@ -284,6 +284,11 @@ class VideoSwinPreTrainedModel(PreTrainedModel):
     _no_split_modules = ["VideoSwinBlock"]
     _supports_sdpa = True
 
+    def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False) -> None:
+        # For code outside of transformers the base class skips modules without parameters of their own, in case they
+        # overwrite loaded weights; ours initialise through `transformers.initialization`, which never does.
+        super()._initialize_weights(module, is_custom_code=False)
+
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
         if isinstance(module, (nn.Linear, nn.Conv3d)):
