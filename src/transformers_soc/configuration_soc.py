@@ -338,8 +338,10 @@ class SocConfig(PreTrainedConfig):
         for name in ("cluster_window_size", "cluster_encoder_layers", "frame_scorer_ffn_dim"):
             if getattr(self, name) < 0:
                 raise ValueError(f"`{name}` must not be negative, got {getattr(self, name)}.")
-        if self.d_model < 32 or self.d_model % 32:
-            raise ValueError(f"`d_model` must be a multiple of 32 (group norm of 32 groups), got {self.d_model}.")
+        if self.d_model < 64 or self.d_model % 32:
+            raise ValueError(
+                f"`d_model` must be a multiple of 32 (group norm of 32 groups) from 64 on, got {self.d_model}."
+            )
         if not self.mask_decoder_round_widths and self.d_model % 128:
             raise ValueError(
                 f"`d_model` {self.d_model} is no multiple of 128, which the mask decoder's group norms need: set "

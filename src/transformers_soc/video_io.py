@@ -1,0 +1,640 @@
+# Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
+# SPDX-License-Identifier: Apache-2.0
+"""Read videos from files, bytes, folders and arrays, and write videos, mask images and run-length codes.
+
+The module imports only the standard library and NumPy when it is loaded; PyAV, Pillow and pycocotools are imported by
+the functions that need them.
+"""
+
+import io
+import os
+import re
+import shutil
+import tempfile
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\x00", b"MM\x00*", b"P5", b"P6")
+# Containers round time stamps, Matroska to a millisecond: times that differ by less are the same.
+TIME_TOLERANCE = 1e-3
+DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
+
+
+class VideoDecodeError(ValueError):
+    """A file or byte string that holds no video that can be decoded."""
+
+
+@dataclass
+class VideoInfo:
+    """What is known of a video; the field names are those of transformers' `VideoMetadata`.
+
+    Attributes:
+        total_num_frames: frames of the whole video.
+        height, width: of the upright frames, in pixels.
+        fps: mean frame rate of the whole video; None for folders, images and arrays.
+        duration: seconds; None where `fps` is.
+        frames_indices: which frames of the video were taken, ascending.
+        timestamps: of the frames taken, in seconds from the first frame of the video; None where `fps` is.
+    """
+
+    total_num_frames: int
+    height: int
+    width: int
+    fps: float | None
+    duration: float | None
+    frames_indices: list[int]
+    timestamps: list[float] | None
+
+    def take(self, indices: Sequence[int]) -> "VideoInfo":
+        """The same video with only the frames `indices` taken; `self` must describe every frame."""
+        times = None if self.timestamps is None else [self.timestamps[index] for index in indices]
+        return replace(self, frames_indices=list(indices), timestamps=times)
+
+
+def sample_indices(
+    total_num_frames: int,
+    *,
+    num_frames: int | None = None,
+    fps: float | None = None,
+    stride: int | None = None,
+    timestamps: Sequence[float] | None = None,
+    duration: float | None = None,
+) -> list[int]:
+    """Choose frames of a video: all of them, or by one of three rules.
+
+    Args:
+        total_num_frames: frames of the video.
+        num_frames: this many frames, spread evenly, the first one included.
+        fps: the frame on screen at 0, 1/fps, 2/fps ... seconds, as often as whole periods of 1/fps fit into the
+            video and at least once; a frame is taken once, so a rate above the video's own gives every frame.
+        stride: every `stride`-th frame, the first one included.
+        timestamps, duration: of all frames, in seconds; needed for `fps`.
+
+    Raises:
+        ValueError: two rules at once, a value that is not positive, more frames than there are, or `fps` without
+            times.
+    """
+    _check_sampling(num_frames, fps, stride)
+    if num_frames is not None:
+        if num_frames > total_num_frames:
+            raise ValueError(
+                f"num_frames={num_frames} is more than the {total_num_frames} frames of the video: ask for at most "
+                f"{total_num_frames}"
+            )
+        return [index * total_num_frames // num_frames for index in range(num_frames)]
+    if stride is not None:
+        return list(range(0, total_num_frames, stride))
+    if fps is not None and total_num_frames > 1:
+        if timestamps is None or duration is None:
+            raise ValueError(
+                f"fps={fps} needs the frame rate of the video, which frames and arrays do not have: use num_frames or "
+                "stride, or give that rate in video_metadata"
+            )
+        periods = max(1, int((duration + TIME_TOLERANCE) * fps))
+        times = np.arange(periods) / fps + TIME_TOLERANCE
+        on_screen = np.searchsorted(np.asarray(timestamps), times, side="right") - 1
+        return np.unique(on_screen.clip(min=0)).tolist()
+    return list(range(total_num_frames))
+
+
+def _check_sampling(num_frames: int | None, fps: float | None, stride: int | None) -> None:
+    """Refuse two sampling rules at once, and values that are not positive."""
+    rules = {"num_frames": num_frames, "fps": fps, "stride": stride}
+    given = {name: value for name, value in rules.items() if value is not None}
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} exclude each other: pass only one of num_frames, fps and stride")
+    for name, value in given.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be positive, got {value}")
+
+
+def is_frame(item: Any) -> bool:
+    """Whether `item` is one frame: a PIL image, or a NumPy array or torch tensor with two or three dimensions."""
+    return _is_pil(item) or getattr(item, "ndim", None) in (2, 3)
+
+
+def list_videos(videos: Any) -> list[Any]:
+    """Split what a caller passes as videos into single videos, without reading any.
+
+    A list of frames is one video. A list of anything else (paths, byte strings, lists of frames, arrays with four
+    dimensions) is several, and so is an array with five dimensions. A list of paths inside a list is one video, whose
+    frames are these image files.
+
+    Raises:
+        ValueError: an empty list, or frames and whole videos in one list.
+    """
+    if getattr(videos, "ndim", None) == 5:
+        return list(videos)
+    if not isinstance(videos, (list, tuple)):
+        return [videos]
+    if len(videos) == 0:
+        raise ValueError("the list of videos is empty: pass at least one video with at least one frame")
+    frames = [is_frame(item) for item in videos]
+    if all(frames):
+        return [videos]
+    if any(frames):
+        raise ValueError("the list mixes single frames and whole videos: put the frames of each video into a list")
+    flat = []
+    for item in videos:
+        nested = isinstance(item, (list, tuple)) and len(item) > 0
+        is_one_video = not nested or all(is_frame(frame) or isinstance(frame, (str, os.PathLike)) for frame in item)
+        flat.extend([item] if is_one_video else list_videos(item))
+    return flat
+
+
+def resolve_source(video: Any, allow_url: bool = False) -> Any:
+    """Make `video` something that can be read more than once; nothing is decoded.
+
+    An http(s) address becomes a temporary file object, a stream that cannot seek becomes bytes in memory, and
+    everything else is returned as it is.
+
+    Raises:
+        ValueError: an address without `allow_url`, or with another scheme than http and https.
+        OSError: the address cannot be fetched.
+        TypeError: a file object that was opened in text mode.
+    """
+    if isinstance(video, str) and (scheme := re.match(r"([a-z][a-z0-9+.-]+)://", video, re.IGNORECASE)):
+        if scheme[1].lower() not in ("http", "https"):
+            raise ValueError(f"{video!r} is no local file: only local paths and http(s) addresses can be read")
+        if not allow_url:
+            raise ValueError(f"{video!r} is an address: pass allow_url=True to fetch it, or a local path")
+        return _download(video)
+    if hasattr(video, "read"):
+        if not isinstance(video.read(0), bytes):
+            raise TypeError("the file object gives text, not bytes: open the video with mode 'rb'")
+        if not video.seekable():
+            return io.BytesIO(video.read())
+    return video
+
+
+def probe_video(video: Any) -> VideoInfo:
+    """Count and measure the frames of a video; of a file only the first frame is decoded.
+
+    Takes what `read_video` takes, and raises what it raises.
+    """
+    video = resolve_source(video)
+    if _is_encoded(video):
+        with _binary_file(video) as (file, name):
+            if not _is_image(file):
+                return _scan(file, name)
+            video = _decode_image(file, name)
+    frames = _list_frames(video)
+    height, width = _frame_array(frames[0]).shape[:2]
+    return _describe([None] * len(frames), height, width, None)
+
+
+def read_video(
+    video: Any,
+    *,
+    num_frames: int | None = None,
+    fps: float | None = None,
+    stride: int | None = None,
+    source_fps: float | None = None,
+    allow_url: bool = False,
+) -> tuple[np.ndarray, VideoInfo]:
+    """Read the frames of one video, upright, and keep in memory only those that are sampled.
+
+    Args:
+        video: path of a video file, of an image or of a folder of images (in the natural order of their names), the
+            bytes of a file, a binary file object, an http(s) address, a PIL image, a list of frames (PIL images,
+            paths of images, or NumPy arrays or torch tensors of shape (height, width), (height, width, 3) or
+            (3, height, width)), or a NumPy array or torch tensor of shape (frames, height, width, 3), or
+            (frames, 3, height, width) where only that fits.
+        num_frames, fps, stride: which frames, see `sample_indices`; at most one of them. By default all.
+        source_fps: the frame rate of a video given as frames, which `fps` needs.
+        allow_url: fetch the video when it is an address.
+
+    Returns:
+        frames (frames, height, width, 3), uint8, or float32 in 0..1 where the frames were given as floats; and what
+        is known of the video, with indices and time stamps of these frames.
+
+    Raises:
+        FileNotFoundError: no such file.
+        VideoDecodeError: a file that is empty, has no video or cannot be decoded. A damaged or truncated file gives
+            the frames that can be decoded, with a warning.
+        ValueError: no frames, frames of different sizes, values that are neither uint8 nor floats in 0..1.
+        TypeError: something that is no video.
+    """
+    _check_sampling(num_frames, fps, stride)
+
+    def choose(known: VideoInfo) -> list[int]:
+        return sample_indices(
+            known.total_num_frames,
+            num_frames=num_frames,
+            fps=fps,
+            stride=stride,
+            timestamps=known.timestamps,
+            duration=known.duration,
+        )
+
+    video = resolve_source(video, allow_url)
+    if _is_encoded(video):
+        with _binary_file(video) as (file, name):
+            if not _is_image(file):
+                return _decode_video(file, name, choose)
+            video = _decode_image(file, name)
+    frames = _list_frames(video)
+    times: list[float | None] = [None if source_fps is None else index / source_fps for index in range(len(frames))]
+    indices = choose(_describe(times, 0, 0, source_fps))
+    array = stack_frames([frames[index] for index in indices])
+    return array, _describe(times, array.shape[1], array.shape[2], source_fps).take(indices)
+
+
+def stack_frames(frames: Sequence[Any]) -> np.ndarray:
+    """Stack frames to (frames, height, width, 3), uint8 or float32 in 0..1; raises as `read_video` does."""
+    if len(frames) == 0:
+        raise ValueError("the video has no frames: pass at least one")
+    arrays = [_frame_array(frame) for frame in frames]
+    first = arrays[0]
+    for index, array in enumerate(arrays):
+        if array.shape != first.shape:
+            raise ValueError(
+                f"frames of different sizes in one video: frame 0 is {_size(first)}, frame {index} is {_size(array)}; "
+                "resize them to one size"
+            )
+        if array.dtype != first.dtype:
+            raise ValueError(f"frame 0 is {first.dtype} and frame {index} {array.dtype}: give all frames one type")
+    return _stack_and_release(arrays)
+
+
+def _stack_and_release(arrays: list[np.ndarray]) -> np.ndarray:
+    """Stack and empty the list on the way, so that two copies of the video never exist at once."""
+    stacked = np.empty((len(arrays), *arrays[0].shape), arrays[0].dtype)
+    for index in reversed(range(len(arrays))):
+        stacked[index] = arrays.pop()
+    return stacked
+
+
+def _frame_array(frame: Any) -> np.ndarray:
+    """One frame as (height, width, 3), uint8, or float32 in 0..1."""
+    if isinstance(frame, (str, os.PathLike)):
+        with _binary_file(frame) as (file, name):
+            return _decode_image(file, name)
+    if _is_pil(frame):
+        return np.asarray(frame.convert("RGB"))
+    if hasattr(frame, "detach"):  # a torch tensor; NumPy has no bfloat16
+        frame = frame.detach().cpu()
+        frame = (frame.float() if frame.is_floating_point() else frame).numpy()
+    array = np.asarray(frame)
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=2)
+    elif array.ndim == 3 and array.shape[-1] != 3 and array.shape[0] == 3:
+        array = np.moveaxis(array, 0, -1)
+    if array.ndim != 3 or array.shape[-1] != 3:
+        raise ValueError(
+            f"a frame has the shape {array.shape}: give frames as (height, width, 3), (3, height, width) or "
+            "(height, width)"
+        )
+    if array.size == 0:
+        raise ValueError(f"a frame has the shape {array.shape} and no pixels: give frames of at least 1x1 pixel")
+    if np.issubdtype(array.dtype, np.floating):
+        if np.isnan(array).any():
+            raise ValueError("a frame holds NaN pixels: replace them by values in 0..1")
+        if array.min() < 0 or array.max() > 1:
+            raise ValueError(
+                f"float frames must lie in 0..1, got {array.min():.4g} to {array.max():.4g}: divide by 255, or give "
+                "uint8 frames"
+            )
+        return array.astype(np.float32, copy=False)
+    if array.dtype != np.uint8:
+        raise ValueError(f"frames must be uint8, or floats in 0..1, got {array.dtype}: convert them with astype")
+    return array
+
+
+def _list_frames(video: Any) -> Sequence[Any]:
+    """The frames of a folder, an image, a list or an array, as items for `_frame_array`."""
+    if isinstance(video, (str, os.PathLike)):
+        names = [name for name in os.listdir(video) if name.lower().endswith(IMAGE_SUFFIXES) and name[0] != "."]
+        if not names:
+            raise VideoDecodeError(
+                f"the folder {os.fspath(video)!r} holds no images: put the frames there as {', '.join(IMAGE_SUFFIXES)}"
+            )
+        return [os.path.join(video, name) for name in sorted(names, key=_natural_order)]
+    if is_frame(video):
+        return [video]
+    if getattr(video, "ndim", None) == 4:
+        if 3 not in (video.shape[1], video.shape[-1]):
+            raise ValueError(
+                f"the video has the shape {tuple(video.shape)}: give (frames, height, width, 3) or "
+                "(frames, 3, height, width)"
+            )
+        frames: Sequence[Any] = [video[index] for index in range(len(video))]
+    elif isinstance(video, (list, tuple)):
+        frames = video
+    elif hasattr(video, "ndim"):
+        raise ValueError(
+            f"the video has {video.ndim} dimensions: give an array of shape (frames, height, width, 3) or a list of "
+            "frames"
+        )
+    else:
+        raise TypeError(
+            f"{type(video).__name__} is no video: give a path, bytes, a file object, a list of frames or an array"
+        )
+    if len(frames) == 0:
+        raise ValueError("the video has no frames: pass at least one")
+    for frame in frames:
+        if not is_frame(frame) and not isinstance(frame, (str, os.PathLike)):
+            raise TypeError(
+                f"a list of frames holds a {type(frame).__name__}: give PIL images, arrays, tensors or paths of images"
+            )
+    return frames
+
+
+def _is_pil(item: Any) -> bool:
+    return hasattr(item, "convert") and hasattr(item, "getbands")
+
+
+def _natural_order(name: str) -> list[tuple[int, int | str]]:
+    """Sort key that puts frame 2 before frame 10."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"([0-9]+)", name)]
+
+
+def _size(array: np.ndarray) -> str:
+    return f"{array.shape[1]}x{array.shape[0]}"
+
+
+def _is_encoded(video: Any) -> bool:
+    """Whether `video` is a file, or its bytes, that must be decoded; a folder is not."""
+    if isinstance(video, (bytes, bytearray, memoryview)) or hasattr(video, "read"):
+        return True
+    return isinstance(video, (str, os.PathLike)) and not os.path.isdir(video)
+
+
+@contextmanager
+def _binary_file(video: Any) -> Iterator[tuple[Any, str]]:
+    """Yield an open file at its start and a name for messages; a file object of the caller is rewound afterwards."""
+    if hasattr(video, "read"):
+        start = video.tell()
+        try:
+            yield video, "the given file object"
+        finally:
+            video.seek(start)
+    elif isinstance(video, (bytes, bytearray, memoryview)):
+        with io.BytesIO(video) as file:
+            yield file, "the given byte string"
+    else:
+        name = repr(os.fspath(video))
+        try:
+            opened = open(video, "rb")
+        except FileNotFoundError:
+            raise FileNotFoundError(f"{name} does not exist: give the path of a video file or of a folder") from None
+        with opened:
+            yield opened, name
+
+
+def _download(address: str) -> Any:
+    """Fetch an http(s) address into a temporary file, which is deleted when it is closed."""
+    file = tempfile.TemporaryFile()
+    try:
+        with urllib.request.urlopen(address, timeout=DOWNLOAD_TIMEOUT) as answer:
+            shutil.copyfileobj(answer, file)
+    except (urllib.error.URLError, TimeoutError) as error:
+        file.close()
+        raise OSError(f"{address!r} cannot be fetched ({error}): check the address, or pass a local path") from error
+    file.seek(0)
+    return file
+
+
+def _is_image(file: Any) -> bool:
+    """Whether the file starts like a still image that Pillow reads."""
+    start = file.tell()
+    head = file.read(12)
+    file.seek(start)
+    return head.startswith(IMAGE_SIGNATURES) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
+
+
+def _decode_image(file: Any, name: str) -> np.ndarray:
+    """Decode an image file to (height, width, 3) uint8, turned upright."""
+    from PIL import Image, ImageOps
+
+    try:
+        return np.asarray(ImageOps.exif_transpose(Image.open(file)).convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise VideoDecodeError(f"{name} cannot be decoded as an image: check that the file is complete") from error
+
+
+def _import_av() -> Any:
+    try:
+        import av
+    except ImportError as error:
+        raise ImportError("video files are read and written with PyAV: install it with `pip install av`") from error
+    return av
+
+
+@contextmanager
+def _video_stream(file: Any, name: str) -> Iterator[tuple[Any, Any]]:
+    """Open a file with PyAV and yield the container and its video stream, with PyAV's errors translated."""
+    av = _import_av()
+    start = file.tell()
+    if not file.read(1):
+        raise VideoDecodeError(f"{name} is empty: give a complete video file")
+    file.seek(start)
+    try:
+        # No protocol is allowed, so that a play list inside the file cannot open other files or addresses.
+        container = av.open(file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
+    except av.error.FFmpegError as error:
+        raise VideoDecodeError(f"{name} is no video file, or is cut off: give a complete video file") from error
+    with container:
+        # The cover of a sound file is a video stream too.
+        cover = av.stream.Disposition.attached_pic
+        streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+        if not streams:
+            raise VideoDecodeError(f"{name} holds no video, only {_stream_kinds(container)}: give a video file")
+        streams[0].thread_type = "AUTO"
+        yield container, streams[0]
+    file.seek(start)
+
+
+def _stream_kinds(container: Any) -> str:
+    return " and ".join(sorted({stream.type for stream in container.streams if stream.type != "video"})) or "nothing"
+
+
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    """The packets of a stream up to the end of the file, or to where it is damaged."""
+    error_type = _import_av().error.FFmpegError
+    packets = container.demux(stream)
+    while True:
+        try:
+            yield next(packets)
+        except (StopIteration, error_type):
+            return
+
+
+def _decode_packet(packet: Any) -> list[Any]:
+    try:
+        return packet.decode()
+    except _import_av().error.FFmpegError:
+        return []
+
+
+def _scan(file: Any, name: str) -> VideoInfo:
+    """Describe all frames of a video file from its packets; only the first frame is decoded."""
+    first = None
+    times: list[float | None] = []
+    num_packets = 0
+    with _video_stream(file, name) as (container, stream):
+        for packet in _packets(container, stream):
+            num_packets += packet.size > 0
+            if packet.size and not packet.is_discard:
+                times.append(None if packet.pts is None else float(packet.pts * stream.time_base))
+            if first is None:
+                first = next(iter(_decode_packet(packet)), None)
+        rate = stream.average_rate or stream.guessed_rate
+        if first is None or not times:
+            raise VideoDecodeError(f"{name} has no frame that can be decoded: give a complete video file")
+        if num_packets < stream.frames:
+            warnings.warn(
+                f"{name} holds {num_packets} of the {stream.frames} frames that it announces: it may be cut off",
+                stacklevel=2,
+            )
+        height, width = (first.width, first.height) if first.rotation % 180 else (first.height, first.width)
+    return _describe(times, height, width, None if rate is None else float(rate))
+
+
+def _describe(times: list[float | None], height: int, width: int, fps: float | None) -> VideoInfo:
+    """Describe a video whose frames have these times, in any order and from any start."""
+    total = len(times)
+    known = sorted(time for time in times if time is not None)
+    timestamps = None
+    if len(known) == total:
+        timestamps = [time - known[0] for time in known]
+        if not fps and total > 1 and timestamps[-1] > 0:
+            fps = (total - 1) / timestamps[-1]
+    if not fps:
+        return VideoInfo(total, height, width, None, None, list(range(total)), None)
+    if timestamps is None:
+        timestamps = [index / fps for index in range(total)]
+    return VideoInfo(total, height, width, fps, timestamps[-1] + 1 / fps, list(range(total)), timestamps)
+
+
+def _decode_video(file: Any, name: str, choose: Callable[[VideoInfo], list[int]]) -> tuple[np.ndarray, VideoInfo]:
+    """Decode the frames of a video file that `choose` takes from its description."""
+    known = _scan(file, name)
+    indices = choose(known)
+    everything = len(indices) == known.total_num_frames
+    frames, times = _decode_frames(file, name, None if everything else set(indices))
+    if not frames:
+        raise VideoDecodeError(f"{name} has no frame that can be decoded: give a complete video file")
+    if everything or len(frames) < len(indices):
+        # Packets and frames differ in number: the file is damaged, or of a kind that hides frames.
+        if len(times) != known.total_num_frames:
+            known = _describe(times, known.height, known.width, known.fps)
+            indices = choose(known)
+            if not everything:
+                frames, times = _decode_frames(file, name, set(indices))
+    return _stack_and_release(frames), known.take(indices)
+
+
+def _decode_frames(file: Any, name: str, wanted: set[int] | None) -> tuple[list[np.ndarray], list[float | None]]:
+    """Decode the `wanted` frames of a file (None: all), and the times of all frames up to the last of them."""
+    frames: list[np.ndarray] = []
+    times: list[float | None] = []
+    last = None if wanted is None else max(wanted)
+    with _video_stream(file, name) as (container, stream):
+        for packet in _packets(container, stream):
+            for frame in _decode_packet(packet):
+                if wanted is None or len(times) in wanted:
+                    frames.append(_upright(frame))
+                    if frames[-1].shape != frames[0].shape:
+                        raise VideoDecodeError(
+                            f"{name} changes its frame size from {_size(frames[0])} to {_size(frames[-1])}: encode "
+                            "it with one size"
+                        )
+                times.append(frame.time)
+            if last is not None and len(times) > last:
+                return frames, times
+    return frames, times
+
+
+def _upright(frame: Any) -> np.ndarray:
+    """RGB pixels (height, width, 3) of a PyAV frame, turned as its metadata says."""
+    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90 % 4)
+
+
+@contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, which takes the place of `path` if the block succeeds, else vanishes.
+
+    Raises:
+        FileNotFoundError: the folder of `path` does not exist.
+    """
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"the folder {str(target.parent)!r} does not exist: create it first")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_video(path: str | os.PathLike, frames: Iterable[np.ndarray], fps: float) -> None:
+    """Write frames as an mp4 file that browsers play (H.264, yuv420p); an odd last row or column is repeated.
+
+    Args:
+        path: of the file; it appears only when it is complete.
+        frames: uint8 arrays (height, width, 3) of one size; they may come from a generator.
+        fps: frames per second.
+
+    Raises:
+        ValueError: no frames, or frames of different sizes or another type.
+        FileNotFoundError: the folder of `path` does not exist.
+    """
+    av = _import_av()
+    if not fps > 0:
+        raise ValueError(f"fps must be positive, got {fps}")
+    shape = None
+    with replacing(path) as temporary:
+        with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container:
+            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+            stream.pix_fmt = "yuv420p"
+            for index, frame in enumerate(frames):
+                if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != 3:
+                    raise ValueError(f"frame {index} is {frame.dtype} {frame.shape}: give uint8 (height, width, 3)")
+                if shape is None:
+                    shape = frame.shape
+                    stream.height, stream.width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
+                if frame.shape != shape:
+                    raise ValueError(f"frame {index} has the shape {frame.shape}, frame 0 {shape}: use one size")
+                even = np.pad(frame, ((0, shape[0] % 2), (0, shape[1] % 2), (0, 0)), mode="edge")
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+            if shape is None:
+                raise ValueError("there are no frames to write: pass at least one")
+            container.mux(stream.encode())
+
+
+def write_mask_pngs(folder: str | os.PathLike, masks: Iterable[np.ndarray]) -> list[Path]:
+    """Write boolean masks (height, width) as grey images with 0 and 255, named 00000.png and so on; returns the paths.
+
+    The folder is made when it does not exist; each file appears only when it is complete.
+    """
+    from PIL import Image
+
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    paths = []
+    for index, mask in enumerate(masks):
+        paths.append(Path(folder) / f"{index:05d}.png")
+        with replacing(paths[-1]) as temporary:
+            Image.fromarray(np.asarray(mask, bool).astype(np.uint8) * 255).save(temporary, format="PNG")
+    return paths
+
+
+def masks_to_rle(masks: Iterable[np.ndarray]) -> list[dict[str, Any]]:
+    """Encode boolean masks (height, width) as COCO run-length codes `{"size": [height, width], "counts": text}`."""
+    try:
+        from pycocotools import mask as coco_mask
+    except ImportError as error:
+        raise ImportError("run-length codes need pycocotools: install it with `pip install pycocotools`") from error
+    codes = [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in masks]
+    return [{"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")} for code in codes]

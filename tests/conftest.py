@@ -1,0 +1,79 @@
+# Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
+# SPDX-License-Identifier: Apache-2.0
+"""Small objects that several test files share: generated video files, a tokenizer and processors, all made offline."""
+
+import io
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from transformers import RobertaTokenizer
+
+from transformers_soc.cli.demo import byte_tokenizer
+from transformers_soc.processing_soc import SocProcessor
+from transformers_soc.video_io import write_video
+from transformers_soc.video_processing_soc import SocVideoProcessor
+
+
+def gray_frames(num_frames: int, height: int = 32, width: int = 48) -> np.ndarray:
+    """Frames (num_frames, height, width, 3) uint8 whose brightness, 10 times their index, survives compression."""
+    levels = (10 * np.arange(num_frames)).astype(np.uint8)
+    return np.broadcast_to(levels[:, None, None, None], (num_frames, height, width, 3)).copy()
+
+
+def frame_numbers(frames: np.ndarray) -> list[int]:
+    """Which frames of `gray_frames` these are."""
+    return np.round(frames.mean(axis=(1, 2, 3)) / 10).astype(int).tolist()
+
+
+def audio_bytes(cover: bool = False) -> bytes:
+    """A sound file, with a cover picture or without any."""
+    file, picture = io.BytesIO(), io.BytesIO()
+    with av.open(file, "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=8000)
+        if cover:
+            Image.new("RGB", (16, 16)).save(picture, "JPEG")
+            packet = av.Packet(picture.getvalue())
+            packet.pts = packet.dts = 0
+            packet.stream = container.add_stream("mjpeg", width=16, height=16, pix_fmt="yuvj420p")
+            packet.stream.disposition = av.stream.Disposition.attached_pic
+            container.start_encoding()
+            container.mux(packet)
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        sound.sample_rate = 8000
+        container.mux(stream.encode(sound))
+        container.mux(stream.encode())
+    return file.getvalue()
+
+
+def tiny_tokenizer(model_max_length: int = 32) -> RobertaTokenizer:
+    """A tokenizer with one token per byte."""
+    tokenizer = byte_tokenizer()
+    tokenizer.model_max_length = model_max_length
+    return tokenizer
+
+
+def tiny_processor(**kwargs) -> SocProcessor:
+    """A processor for small frames: short side 32, long side at most 48."""
+    video_processor = SocVideoProcessor(size={"shortest_edge": 32, "longest_edge": 48})
+    return SocProcessor(video_processor, tiny_tokenizer(), **kwargs)
+
+
+@pytest.fixture(scope="session")
+def video_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An mp4 file with 20 frames of 48x32 at 10 frames per second, as `gray_frames` makes them."""
+    path = tmp_path_factory.mktemp("video") / "gray.mp4"
+    write_video(path, gray_frames(20), fps=10)
+    return path
+
+
+@pytest.fixture(scope="session")
+def parity_dir() -> Path:
+    """The folder of reference tensors; tests that need it are skipped where it is not given."""
+    folder = os.environ.get("SOC_PARITY_DIR")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("SOC_PARITY_DIR does not name the folder of reference tensors")
+    return Path(folder)
