@@ -142,7 +142,7 @@ def test_configs_that_cannot_run_are_refused(official, sentence):
 @pytest.mark.parametrize("changes", [{"variant": "soc+"}, {"backbone": "swin-t"}, {"backbone": {"novel": 1}}])
 def test_unknown_variants_and_backbones_are_refused(changes):
     arguments = {"variant": "soc", "backbone": "video-swin-t", "text_config": {}} | changes
-    with pytest.raises(ValueError, match=r"soc\\+|swin-t|novel"):
+    with pytest.raises(ValueError, match=r"soc\+|swin-t|novel"):
         config_from_original({}, **arguments)
 
 

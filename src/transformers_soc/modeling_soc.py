@@ -19,6 +19,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, PreTrainedModel
 from transformers.models.detr.modeling_detr import replace_batch_norm
 from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs, can_return_tuple
+from transformers.utils.output_capturing import resolve_hidden_states_indices, selected_hidden_states
 
 from .configuration_soc import SocConfig
 from .deformable_attention import SocDeformableAttention, compass_offsets
@@ -435,13 +436,13 @@ class DecoderStates:
     What the deformable decoder found in each frame.
 
     Args:
-        target: (expressions, frames, queries, d_model) its input.
-        hidden: (layers, expressions, frames, queries, d_model) its layers' outputs.
+        states: its input and its layers' outputs, (expressions, frames, queries, d_model) each.
+        hidden: (layers, expressions, frames, queries, d_model) its layers' outputs in one tensor.
         init_reference: (expressions, frames, queries, 2) float32 first reference points.
         references: (layers, expressions, frames, queries, 4) float32 boxes after each layer, detached.
     """
 
-    target: torch.Tensor
+    states: tuple[torch.Tensor, ...]
     hidden: torch.Tensor
     init_reference: torch.Tensor
     references: torch.Tensor
@@ -467,20 +468,19 @@ class SocDeformableDecoder(nn.Module):
         query_position = self.query_embed.weight
         shape = (*memory.shape[:2], *query_position.shape)
         hidden_states = memory.new_zeros(shape) if target is None else target[:, None, None].expand(shape)
-        first_target = hidden_states
         reference = self.reference_points(query_position).float().sigmoid().expand(*shape[:3], 2)
         init_reference = reference
         mask = torch.cat(geometry.masks, dim=1)[:, None]
         ratios = geometry.valid_ratios[:, None, None]  # (expressions, frames, queries, levels, 2)
-        hidden, references = [], []
+        states, references = [hidden_states], []
         for layer, box_head in zip(self.layers, box_heads, strict=True):
             scale = ratios if reference.shape[-1] == 2 else torch.cat([ratios, ratios], dim=-1)
             points = reference[:, :, :, None] * scale
             hidden_states = layer(hidden_states, query_position, points, memory, mask, geometry.shapes)
             reference = refine_boxes(box_head(hidden_states), reference).detach()
-            hidden.append(hidden_states)
+            states.append(hidden_states)
             references.append(reference)
-        return DecoderStates(first_target, torch.stack(hidden), init_reference, torch.stack(references))
+        return DecoderStates(tuple(states), torch.stack(states[1:]), init_reference, torch.stack(references))
 
 
 def refine_boxes(offsets: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
@@ -941,7 +941,7 @@ class SocModel(SocPreTrainedModel):
                 whole[rows, :length] = part
         return maps
 
-    def get_text_features(
+    def _encode_words(
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
     ) -> tuple[Words, torch.Tensor | None]:
         """Projected words, and the projected pooled sentence (expressions, d_model) where the model uses one."""
@@ -1003,7 +1003,7 @@ class SocModel(SocPreTrainedModel):
         if labels is not None and len(labels) != input_ids.shape[0]:
             raise ValueError(f"`labels` must hold one dict per expression: {len(labels)} for {input_ids.shape[0]}.")
 
-        words, sentence = self.get_text_features(input_ids, attention_mask)
+        words, sentence = self._encode_words(input_ids, attention_mask)
         geometry = LevelGeometry.from_features(video_features, indices)
         tokens = [level[indices].flatten(3).transpose(2, 3) for level in video_features.level_maps]
         fused = self.early_fusion(tokens, words, geometry)
@@ -1026,9 +1026,18 @@ class SocModel(SocPreTrainedModel):
             fields["auxiliary_outputs"] = [{name: level[name] for name in names} for level in levels[:-1]]
         else:
             fields |= self._inference_level(states, sentence, mask_features, geometry, best_query_only)
-        if kwargs.get("output_hidden_states", self.config.output_hidden_states):
-            fields["hidden_states"] = (states.target, *states.hidden)
+        wanted = kwargs.get("output_hidden_states", self.config.output_hidden_states)
+        if wanted is not None and wanted is not False:
+            fields["hidden_states"] = self._select_hidden_states(states.states, wanted)
         return SocModelOutput(**fields)
+
+    def _select_hidden_states(self, states: tuple[torch.Tensor, ...], wanted: Any) -> tuple[torch.Tensor | None, ...]:
+        """All states, or those of the wanted indices with None in place of the others."""
+        selected = selected_hidden_states(wanted)
+        if selected is None:
+            return states
+        indices = resolve_hidden_states_indices(self, selected, num_hidden_states=len(states))
+        return tuple(state if index in indices else None for index, state in enumerate(states))
 
     @staticmethod
     def _resolve_video_indices(

@@ -173,7 +173,7 @@ class Recorder:
         for index in range(self.model.config.encoder_layers):
             found[f"encoder_layer.{index}"] = self.output(f"encoder.layers.{index}")[0]
         states = self.output("decoder")
-        found["decoder_target"] = states.target[0]
+        found["decoder_target"] = states.states[0][0]
         found["init_reference"] = states.init_reference[0]
         found["inter_references"] = states.references[:, 0]
         found["decoder_hidden"] = states.hidden[:, 0]

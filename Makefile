@@ -1,0 +1,69 @@
+# Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
+# SPDX-License-Identifier: Apache-2.0
+
+PY ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python
+INSTALLED = $(VENV)/.installed
+
+# The tester classes of the installed transformers release; HF_SDIST names a local copy of its source archive.
+HF_SDIST ?=
+HF_TESTS = build/hf_common
+TRANSFORMERS = $$($(RUN) -c 'from importlib.metadata import version; print(version("transformers"))')
+
+export TOKENIZERS_PARALLELISM = false
+OFFLINE = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
+
+.PHONY: help install demo test lint format typecheck common-tests clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+install: $(INSTALLED) ## make .venv and install the package with its test tools
+
+$(INSTALLED): setup.cfg constraints.txt tools/torchvision_cpu.py
+	$(PY) -m venv $(VENV)
+	$(RUN) -m pip install -q -c constraints.txt torch
+	$(RUN) -m pip install -q -c constraints.txt -e '.[test]'
+	@$(RUN) -c 'import torchvision' 2>/dev/null || { \
+	  site=$$($(RUN) -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+	  cp tools/torchvision_cpu.py "$$site/_torchvision_cpu.py" && \
+	  echo 'import _torchvision_cpu' > "$$site/_torchvision_cpu.pth"; }
+	@$(RUN) -c 'import torch, torchvision; torch.version.cuda and not torch.cuda.is_available() and print( \
+	  "Note: this torch is a CUDA build on a machine without a usable GPU; it works, it is only large.")'
+	@touch $@
+
+demo: $(INSTALLED) ## segment a generated clip with a small random model; writes demo/
+	@$(OFFLINE) $(RUN) -m transformers_soc_cli demo --output demo
+
+test: $(INSTALLED) ## run the tests on two workers, offline
+	$(OFFLINE) $(RUN) -m pytest -q -n 2 tests
+
+lint: $(INSTALLED) ## check style and formatting with ruff
+	$(RUN) -m ruff check -q .
+	$(RUN) -m ruff format --diff -q .
+
+format: $(INSTALLED) ## rewrite the sources in ruff's format
+	$(RUN) -m ruff check -q --fix .
+	$(RUN) -m ruff format -q .
+
+typecheck: $(INSTALLED) ## check types with mypy
+	$(RUN) -m mypy
+
+common-tests: $(HF_TESTS)/.ready ## run transformers' own tester classes on our classes
+	PYTHONPATH=$(HF_TESTS) $(OFFLINE) $(RUN) -m pytest -q -n 2 -o addopts= -W ignore::pytest.PytestUnknownMarkWarning tests/common
+
+$(HF_TESTS)/.ready: $(INSTALLED) tools/make_hf_test_stubs.py
+	@rm -rf $(HF_TESTS) && mkdir -p $(HF_TESTS)/download
+	@if [ -n "$(HF_SDIST)" ]; then cp "$(HF_SDIST)" $(HF_TESTS)/download/; else \
+	  $(RUN) -m pip download -q --no-binary :all: --no-deps --no-build-isolation -d $(HF_TESTS)/download transformers==$(TRANSFORMERS) || { \
+	    echo "common-tests needs the source archive of transformers $(TRANSFORMERS), and the package registry did not answer;" \
+	      "name a local copy: make common-tests HF_SDIST=transformers-$(TRANSFORMERS).tar.gz" >&2; exit 1; }; fi
+	@tar -xzf $(HF_TESTS)/download/transformers-*.tar.gz -C $(HF_TESTS)/download
+	@mv $(HF_TESTS)/download/transformers-*/tests $(HF_TESTS)/hf_tests && rm -rf $(HF_TESTS)/download
+	@$(RUN) tools/make_hf_test_stubs.py $(HF_TESTS)
+	@touch $@
+
+clean: ## remove what the other targets made, but not .venv
+	rm -rf build demo dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
+	find src tests tools -name __pycache__ -type d -exec rm -rf {} +
