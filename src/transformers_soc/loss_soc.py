@@ -143,12 +143,16 @@ def matching_cost(prediction: Level, target: Target, text_feature: torch.Tensor,
 
 
 def pooled_count(count: int, device: torch.device) -> torch.Tensor:
-    """Mean of a count over all processes, at least 1."""
+    """
+    Share of one process in a count over all of them, at least 1 in all: the mean of the processes' gradients is then
+    the gradient of the joint batch.
+    """
     total = torch.tensor(float(count), device=device)
+    processes = 1
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.all_reduce(total)
-        total = total / torch.distributed.get_world_size()
-    return total.clamp(min=1)
+        processes = torch.distributed.get_world_size()
+    return total.clamp(min=1) / processes
 
 
 def expression_losses(

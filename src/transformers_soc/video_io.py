@@ -184,11 +184,11 @@ def probe_video(video: Any) -> VideoInfo:
     """
     video = resolve_source(video)
     if _is_encoded(video):
-        with _binary_file(video) as (file, name):
+        with open_binary(video) as (file, name):
             if not _is_image(file):
                 return _scan(file, name)
             video = _decode_image(file, name)
-    frames = _list_frames(video)
+    frames = list_frames(video)
     height, width = _frame_array(frames[0]).shape[:2]
     return _describe([None] * len(frames), height, width, None)
 
@@ -239,11 +239,11 @@ def read_video(
 
     video = resolve_source(video, allow_url)
     if _is_encoded(video):
-        with _binary_file(video) as (file, name):
+        with open_binary(video) as (file, name):
             if not _is_image(file):
                 return _decode_video(file, name, choose)
             video = _decode_image(file, name)
-    frames = _list_frames(video)
+    frames = list_frames(video)
     times: list[float | None] = [None if source_fps is None else index / source_fps for index in range(len(frames))]
     indices = choose(_describe(times, 0, 0, source_fps))
     array = stack_frames([frames[index] for index in indices])
@@ -278,7 +278,7 @@ def _stack_and_release(arrays: list[np.ndarray]) -> np.ndarray:
 def _frame_array(frame: Any) -> np.ndarray:
     """One frame as (height, width, 3), uint8, or float32 in 0..1."""
     if isinstance(frame, (str, os.PathLike)):
-        with _binary_file(frame) as (file, name):
+        with open_binary(frame) as (file, name):
             return _decode_image(file, name)
     if _is_pil(frame):
         return np.asarray(frame.convert("RGB"))
@@ -311,7 +311,7 @@ def _frame_array(frame: Any) -> np.ndarray:
     return array
 
 
-def _list_frames(video: Any) -> Sequence[Any]:
+def list_frames(video: Any) -> Sequence[Any]:
     """The frames of a folder, an image, a list or an array, as items for `_frame_array`."""
     if isinstance(video, (str, os.PathLike)):
         names = [name for name in os.listdir(video) if name.lower().endswith(IMAGE_SUFFIXES) and name[0] != "."]
@@ -371,7 +371,7 @@ def _is_encoded(video: Any) -> bool:
 
 
 @contextmanager
-def _binary_file(video: Any) -> Iterator[tuple[Any, str]]:
+def open_binary(video: Any) -> Iterator[tuple[Any, str]]:
     """Yield an open file at its start and a name for messages; a file object of the caller is rewound afterwards."""
     if hasattr(video, "read"):
         start = video.tell()
@@ -522,7 +522,7 @@ def _decode_video(file: Any, name: str, choose: Callable[[VideoInfo], list[int]]
     known = _scan(file, name)
     indices = choose(known)
     everything = len(indices) == known.total_num_frames
-    frames, times = _decode_frames(file, name, None if everything else set(indices))
+    frames, times = decode_frames(file, name, None if everything else set(indices))
     if not frames:
         raise VideoDecodeError(f"{name} has no frame that can be decoded: give a complete video file")
     if everything or len(frames) < len(indices):
@@ -531,11 +531,11 @@ def _decode_video(file: Any, name: str, choose: Callable[[VideoInfo], list[int]]
             known = _describe(times, known.height, known.width, known.fps)
             indices = choose(known)
             if not everything:
-                frames, times = _decode_frames(file, name, set(indices))
+                frames, times = decode_frames(file, name, set(indices))
     return _stack_and_release(frames), known.take(indices)
 
 
-def _decode_frames(file: Any, name: str, wanted: set[int] | None) -> tuple[list[np.ndarray], list[float | None]]:
+def decode_frames(file: Any, name: str, wanted: set[int] | None) -> tuple[list[np.ndarray], list[float | None]]:
     """Decode the `wanted` frames of a file (None: all), and the times of all frames up to the last of them."""
     frames: list[np.ndarray] = []
     times: list[float | None] = []

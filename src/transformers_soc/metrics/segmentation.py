@@ -109,21 +109,21 @@ class ExpressionScore:
 
     Args:
         sample_id: names the expression.
-        kind: kind of expression, as the data set calls it.
+        kind: kind of expression, as the data set calls it; None where it has no kinds.
         region, boundary: mean over all frames of J and F, in 0..1.
         no_target: the expression has no target in any frame.
         refused: the predicted masks of all frames are empty.
     """
 
     sample_id: str
-    kind: str
+    kind: str | None
     region: float
     boundary: float
     no_target: bool
     refused: bool
 
 
-def score_expression(sample_id: str, kind: str, target: np.ndarray, prediction: np.ndarray) -> ExpressionScore:
+def score_expression(sample_id: str, kind: str | None, target: np.ndarray, prediction: np.ndarray) -> ExpressionScore:
     """Score masks (frames, height, width) of one expression; raises as `region_similarity` does."""
     return ExpressionScore(
         sample_id=sample_id,
@@ -149,8 +149,8 @@ def summarize(scores: Iterable[ExpressionScore]) -> dict[str, dict[str, float | 
     unique = {score.sample_id: score for score in scores}
     groups: dict[str, list[ExpressionScore]] = {"all": list(unique.values())}
     groups["target"] = [score for score in groups["all"] if not score.no_target]
-    for score in sorted(groups["all"], key=lambda score: score.kind):
-        groups.setdefault(f"kind: {score.kind}", []).append(score)
+    for kind in sorted({score.kind for score in groups["all"] if score.kind is not None}):
+        groups[f"kind: {kind}"] = [score for score in groups["all"] if score.kind == kind]
     return {name: _means(group) for name, group in groups.items() if group}
 
 

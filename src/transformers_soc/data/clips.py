@@ -1,0 +1,301 @@
+# Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
+# SPDX-License-Identifier: Apache-2.0
+"""From rows of the common schema, one expression each, to clips of pixels, several expressions each."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from torch.utils.data import Dataset
+
+from ..video_io import IMAGE_SUFFIXES, decode_frames, open_binary, stack_frames
+from .moving_shapes import PREFIX, render_frames
+from .transforms import (
+    CLIP_POLICIES,
+    Augmentation,
+    Clip,
+    anchored_window,
+    centered_window,
+    consecutive_windows,
+    pseudo_video,
+    spread_window,
+)
+
+Row = Mapping[str, Any]
+
+
+def read_frames(row: Row, indices: Sequence[int]) -> np.ndarray:
+    """
+    Frames (frames, height, width, 3) uint8 of a row at `indices`, which may repeat.
+
+    Raises:
+        FileNotFoundError, ValueError: as `video_io.read_video`.
+    """
+    names = row["frames"]
+    if names[0].startswith(PREFIX):
+        return render_frames([names[index] for index in indices])
+    if Path(names[0]).suffix.lower() in IMAGE_SUFFIXES:
+        return stack_frames([names[index] for index in indices])
+    places = [row["frame_indices"][index] for index in indices]
+    with open_binary(names[0]) as (file, name):
+        decoded, _ = decode_frames(file, name, set(places))
+    if len(decoded) != len(set(places)):
+        raise ValueError(f"{names[0]!r} has fewer than {max(places) + 1} frames that can be decoded")
+    order = sorted(set(places))
+    return np.stack([decoded[order.index(place)] for place in places])
+
+
+def read_masks(row: Row, indices: Sequence[int]) -> np.ndarray:
+    """
+    Masks (frames, height, width) bool of a row at `indices`: the union of its objects, empty where they are absent.
+
+    Raises:
+        ValueError: a mask format that cannot be read, or masks of another size than the row says.
+    """
+    size = (row["height"], row["width"])
+    masks = np.zeros((len(indices), *size), bool)
+    for mask, index in zip(masks, indices, strict=True):
+        found = _read_mask(row, index)
+        if found is not None and found.shape != size:
+            raise ValueError(f"{row['sample_id']}: mask {index} is {found.shape}, the frames are {size}")
+        if found is not None:
+            mask[:] = found
+    return masks
+
+
+def _read_mask(row: Row, index: int) -> np.ndarray | None:
+    kind = row["mask_format"]
+    if kind == "rle":
+        from pycocotools import mask as coco_mask
+
+        codes = row["mask_rles"][index]
+        return coco_mask.decode(coco_mask.merge(codes)).astype(bool) if codes else None
+    if kind in ("png_id", "png_binary"):
+        path = row["mask_paths"][index]
+        return None if path is None else np.isin(read_label_image(path), row["mask_values"])
+    raise ValueError(f"{row['sample_id']}: masks of the format {kind!r} cannot be read")
+
+
+def read_label_image(path: str | Path) -> np.ndarray:
+    """Labels (height, width) of a palette or grey image; of a colour image, 1 where it is not black."""
+    with Image.open(path) as image:
+        labels = np.asarray(image)
+    return labels if labels.ndim == 2 else labels[..., :3].max(-1).clip(max=1)
+
+
+def target_presence(row: Row) -> np.ndarray:
+    """Whether the target of a row is seen, (frames,) bool."""
+    if row["mask_format"] == "rle":
+        return np.array([any(_has_pixels(code) for code in codes) for codes in row["mask_rles"]], bool)
+    frames = range(row["num_frames"])
+    return np.array([found is not None and found.any() for found in (_read_mask(row, index) for index in frames)])
+
+
+def _has_pixels(code: Mapping[str, Any]) -> bool:
+    from pycocotools import mask as coco_mask
+
+    return bool(coco_mask.area(code))
+
+
+def group_by_video(table: Any) -> list[list[int]]:
+    """
+    Rows that share a video and, where only some frames are annotated, these frames too; in the order of the table.
+
+    Args:
+        table: a `datasets.Dataset` or a list of rows of the common schema.
+    """
+    names = ("dataset", "split", "video_id", "num_frames", "annotated_frame_indices")
+    columns = [_column(table, name) for name in names]
+    groups: dict[tuple, list[int]] = {}
+    for index, (dataset, split, video, num_frames, annotated) in enumerate(zip(*columns, strict=True)):
+        sparse = tuple(annotated) if len(annotated) != num_frames else None
+        groups.setdefault((dataset, split, video, sparse), []).append(index)
+    return list(groups.values())
+
+
+def _column(table: Any, name: str) -> Sequence[Any]:
+    return [row[name] for row in table] if isinstance(table, (list, tuple)) else table[name]
+
+
+def read_clip(rows: Sequence[Row], indices: Sequence[int], class_names: Sequence[str] = ()) -> Clip:
+    """
+    The frames `indices` of a video with the expressions and masks of some of its rows.
+
+    Args:
+        class_names: categories in the order of the model's classes, where it has several.
+    """
+    masks = np.stack([read_masks(row, indices) for row in rows])
+    labels = [class_names.index(row["category"]) for row in rows] if class_names else []
+    return Clip(read_frames(rows[0], indices), masks, [row["expression"] for row in rows], labels)
+
+
+@dataclass(frozen=True)
+class Window:
+    """
+    A stretch of one video with the expressions that can be asked about it.
+
+    Args:
+        rows: of the table, one per expression.
+        frames: of the video; with the policy "referformer" the anchor alone.
+        annotated_frame: the place in `frames` that is answered for, where just one is annotated.
+    """
+
+    rows: list[int]
+    frames: list[int]
+    annotated_frame: int | None = None
+
+
+class ClipDataset(Dataset):
+    """
+    Training clips of a table in the common schema, each with up to `expressions_per_clip` expressions about it.
+
+    In every epoch each (expression, window) pair comes once; which expressions share a clip is drawn anew. Item
+    `(epoch, index)` is a pure function of these two numbers and the seed, however many processes load.
+
+    Args:
+        table: a `datasets.Dataset` or a list of rows of the common schema.
+        policy: "soc" (the official windows; a pair is left out when the target is in no frame of the window, unless
+            the expression has no target at all), "referformer" (frames around an anchor and elsewhere) or "whole" (the
+            video, thinned out evenly where it is longer: for sentences about the whole course of things). Whatever the
+            policy, a video of which one frame is annotated gives the official A2D window around it, and an image a
+            pseudo-video.
+        window_size: frames of a clip; with "whole" the most, and None: all.
+        expressions_per_clip: the most; None: all of the video.
+        augmentation: None: the clips as they are.
+        class_names: see `read_clip`.
+        seed: of every draw.
+    """
+
+    def __init__(
+        self,
+        table: Any,
+        policy: str = "soc",
+        window_size: int | None = 8,
+        expressions_per_clip: int | None = None,
+        augmentation: Augmentation | None = None,
+        class_names: Sequence[str] = (),
+        seed: int = 0,
+    ) -> None:
+        if policy not in CLIP_POLICIES:
+            raise ValueError(f"policy must be one of {', '.join(CLIP_POLICIES)}, got {policy!r}")
+        if window_size is None and policy != "whole":
+            raise ValueError(f"the policy {policy!r} needs a window_size")
+        self.table = table
+        self.policy = policy
+        self.window_size = window_size
+        self.expressions_per_clip = expressions_per_clip
+        self.augmentation = augmentation
+        self.class_names = class_names
+        self.seed = seed
+        self.epoch = 0
+        self.windows = [window for rows in group_by_video(table) for window in self._windows(rows)]
+        # The window of each item, and its first expression in the order drawn for the epoch.
+        self.items: list[tuple[int, int]] = []
+        for index, window in enumerate(self.windows):
+            step = expressions_per_clip or len(window.rows)
+            self.items += [(index, start) for start in range(0, len(window.rows), step)]
+
+    def _windows(self, rows: list[int]) -> list[Window]:
+        """The windows of one video."""
+        first = self.table[rows[0]]
+        num_frames, annotated = first["num_frames"], first["annotated_frame_indices"]
+        size = self.window_size or num_frames
+        if num_frames == 1:
+            return [Window(rows, [0])]
+        if len(annotated) == 1:
+            return [Window(rows, centered_window(annotated[0], num_frames, size), annotated_frame=size // 2)]
+        if self.policy == "whole":
+            return [Window(rows, spread_window(num_frames, size))]
+        if self.policy == "referformer":
+            spans = [[anchor] for anchor in range(0, num_frames, size)]
+        else:
+            spans = consecutive_windows(num_frames, size)
+        present = [target_presence(self.table[row]) for row in rows]
+        windows = []
+        for span in spans:
+            asked = [row for row, seen in zip(rows, present, strict=True) if seen[span].any() or not seen.any()]
+            windows += [Window(asked, span)] if asked else []
+        return windows
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch of items asked for by their index alone; trainers call it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, key: int | tuple[int, int]) -> Clip:
+        """Clip of an index, or of an (epoch, index)."""
+        epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
+        place, start = self.items[index]
+        window = self.windows[place]
+        # The same order for all items of the window, so that they share the expressions out among them.
+        order = np.random.default_rng([self.seed, epoch, place, 0]).permutation(window.rows)
+        chosen = order[start : start + (self.expressions_per_clip or len(order))]
+        rows = [self.table[int(row)] for row in chosen]
+        generator = np.random.default_rng([self.seed, epoch, index, 1])
+        clip = read_clip(rows, self._draw_frames(window, rows[0]["num_frames"], generator), self.class_names)
+        clip.annotated_frame = window.annotated_frame
+        if rows[0]["num_frames"] == 1:
+            clip = pseudo_video(clip, self.window_size or 1, generator)
+        return clip if self.augmentation is None else self.augmentation(clip, generator)
+
+    def _draw_frames(self, window: Window, num_frames: int, generator: np.random.Generator) -> list[int]:
+        drawn = self.policy == "referformer" and window.annotated_frame is None and num_frames > 1
+        if not drawn or self.window_size is None:
+            return window.frames
+        return anchored_window(window.frames[0], num_frames, self.window_size, generator)
+
+
+class EpochStream:
+    """
+    Batches of (epoch, index) without end: one shuffled epoch after the other, cut into the batches of all processes.
+    Position and content depend on the seed alone, so that training can go on from any step.
+
+    Args:
+        num_items: of an epoch.
+        batch_size: of one process.
+        rank, num_processes: whose batches of how many.
+        start: the first step to give.
+        seed: of the shuffling.
+    """
+
+    def __init__(
+        self, num_items: int, batch_size: int, rank: int = 0, num_processes: int = 1, start: int = 0, seed: int = 0
+    ) -> None:
+        if num_items < 1:
+            raise ValueError("there is nothing to train on: the data set has no clip with a target")
+        self.num_items = num_items
+        self.batch_size = batch_size
+        self.rank = rank
+        self.num_processes = num_processes
+        self.start = start
+        self.seed = seed
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, order = -1, np.empty(0, int)
+        step = self.start
+        while True:
+            first = (step * self.num_processes + self.rank) * self.batch_size
+            batch = []
+            for position in range(first, first + self.batch_size):
+                if position // self.num_items != epoch:
+                    epoch = position // self.num_items
+                    order = np.random.default_rng([self.seed, epoch, 2]).permutation(self.num_items)
+                batch.append((epoch, int(order[position % self.num_items])))
+            yield batch
+            step += 1
+
+
+__all__ = [
+    "ClipDataset",
+    "EpochStream",
+    "group_by_video",
+    "read_clip",
+    "read_frames",
+    "read_masks",
+    "target_presence",
+]
