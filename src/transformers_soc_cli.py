@@ -71,7 +71,9 @@ def _add_segment(commands: argparse._SubParsersAction, parents: list[argparse.Ar
     )
     parser.add_argument("video", metavar="VIDEO", help="video file or folder of frames")
     parser.add_argument("sentences", metavar="SENTENCE", nargs="+", help="description of an object in the video")
-    parser.add_argument("--model", required=True, metavar="DIR", help="checkpoint folder (or id) of a SOC model")
+    parser.add_argument(
+        "--model", metavar="DIR", help="checkpoint folder (or id) of a SOC model (default: the bundled soc-plus-micro)"
+    )
     parser.add_argument("--output", required=True, metavar="FILE.mp4", help="overlay video to write")
     sampling = parser.add_mutually_exclusive_group()
     sampling.add_argument("--num-frames", type=positive_int, metavar="N", help="take N evenly spaced frames")
@@ -119,8 +121,8 @@ def _add_demo(commands: argparse._SubParsersAction, parents: list[argparse.Argum
     parser = commands.add_parser(
         "demo",
         parents=parents,
-        help="segment a generated clip with a small random model",
-        description="Convert a small model of random weights, segment a generated clip with it and write pictures.",
+        help="segment a generated clip with the bundled model",
+        description="Segment a generated clip by several sentences with the bundled model, and write pictures.",
     )
     parser.add_argument("--output", default="demo", metavar="DIR", help="folder to write (default: demo)")
 

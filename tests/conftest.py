@@ -9,10 +9,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from models import byte_tokenizer
 from PIL import Image
 from transformers import RobertaTokenizer
 
-from transformers_soc.cli.demo import byte_tokenizer
 from transformers_soc.processing_soc import SocProcessor
 from transformers_soc.video_io import write_video
 from transformers_soc.video_processing_soc import SocVideoProcessor
@@ -51,9 +51,7 @@ def audio_bytes(cover: bool = False) -> bytes:
 
 def tiny_tokenizer(model_max_length: int = 32) -> RobertaTokenizer:
     """A tokenizer with one token per byte."""
-    tokenizer = byte_tokenizer()
-    tokenizer.model_max_length = model_max_length
-    return tokenizer
+    return byte_tokenizer(model_max_length)
 
 
 def tiny_processor(**kwargs) -> SocProcessor:

@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Small random models that several test files share."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import RobertaConfig, RobertaTokenizer
+from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from transformers_soc import SocConfig, SocModel
 from transformers_soc.configuration_soc import BACKBONE_STAGES, VARIANTS
+from transformers_soc.conversion import config_from_original, convert_checkpoint, to_original_state_dict
 
 TINY_SWIN: dict[str, Any] = {
     "model_type": "soc_video_swin",
@@ -125,3 +129,63 @@ def random_labels(inputs: dict[str, Any]) -> list[dict[str, torch.Tensor]]:
             masks[frame, 8 + frame : 24 + frame, 8 + 2 * expression : 28 + 2 * expression] = True
         labels.append({"masks": masks, "visible": masks.flatten(1).any(1)})
     return labels
+
+
+# A small SOC in the terms of the official configuration.
+OFFICIAL_CONFIG: dict[str, Any] = {
+    "eval_short_size": 96,
+    "eval_max_size": 160,
+    "DeformTransformer": {
+        "d_model": 128,
+        "dim_feedforward": 64,
+        "num_queries": 5,
+        "enc_layers": 1,
+        "dec_layers": 2,
+    },
+    "VOC": {
+        "input_dim": 128,
+        "dim_feedforward": 64,
+        "num_queries": 5,
+        "num_frame_queries": 5,
+        "enc_layers": 1,
+        "dec_layers": 1,
+    },
+}
+OFFICIAL_SWIN = {"embed_dim": 24, "depths": [1, 1, 2, 1], "num_heads": [1, 2, 4, 8]}
+OFFICIAL_TEXT: dict[str, Any] = {
+    "vocab_size": 261,
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 66,
+    "type_vocab_size": 1,
+}
+
+
+def random_checkpoint(folder: Path) -> Path:
+    """Make random weights in the official layout, convert them, and return the folder of the converted model.
+
+    The folder also holds what a conversion needs: official.pth, tokenizer and text (its configuration).
+    """
+    torch.manual_seed(0)
+    config = config_from_original(OFFICIAL_CONFIG, variant="soc", backbone=OFFICIAL_SWIN, text_config=OFFICIAL_TEXT)
+    state_dict = to_original_state_dict(SocModel(config).state_dict(), config)
+    torch.save({"model_state_dict": state_dict}, folder / "official.pth")
+    byte_tokenizer(64).save_pretrained(folder / "tokenizer")
+    RobertaConfig(**OFFICIAL_TEXT).save_pretrained(folder / "text")
+    convert_checkpoint(
+        folder / "official.pth",
+        folder / "model",
+        original_config=OFFICIAL_CONFIG,
+        tokenizer=folder / "tokenizer",
+        text_config=folder / "text",
+    )
+    return folder / "model"
+
+
+def byte_tokenizer(model_max_length: int) -> RobertaTokenizer:
+    """A tokenizer that needs no file: every byte is a token."""
+    pieces = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", *bytes_to_unicode().values()]
+    vocab = {piece: index for index, piece in enumerate(pieces)}
+    return RobertaTokenizer(vocab=vocab, merges=[], model_max_length=model_max_length)

@@ -9,11 +9,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from models import random_checkpoint
 from PIL import Image
 from transformers.utils import logging
 
 import transformers_soc_cli
-from transformers_soc.cli.demo import byte_tokenizer, moving_shapes, random_checkpoint
+from transformers_soc.data.moving_shapes import render_clip
 from transformers_soc.video_io import read_video, write_video
 
 
@@ -26,7 +27,7 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     path = tmp_path_factory.mktemp("clip") / "clip.mp4"
-    write_video(path, moving_shapes()[:12, :64, :96], 12)
+    write_video(path, render_clip("test", 0, num_frames=12, height=64, width=96).frames, 12)
     return path
 
 
@@ -143,10 +144,10 @@ def test_convert_reports_and_refuses_a_file_that_is_no_checkpoint(capsys, tmp_pa
     assert (tmp_path / "good" / "model.safetensors").is_file()
 
 
-def test_demo_says_that_the_model_is_random(capsys, tmp_path):
+def test_demo_prints_a_table_and_writes_pictures(capsys, tmp_path):
     code, out, errors = run(capsys, "demo", "--output", tmp_path / "demo")
     assert code == 0, errors
-    assert "random" in out.lower() and "noise" in out
+    assert "sentence" in out and "score" in out and ("J&F" in out or "no target" in out)
     names = {"clip.mp4", "overlay.mp4", "contact_sheet.png"}
     assert {path.name for path in (tmp_path / "demo").iterdir()} == names
 
@@ -161,9 +162,3 @@ def test_module_form_forwards():
         [sys.executable, "-m", "transformers_soc.cli", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("transformers-soc ")
-
-
-def test_byte_tokenizer_keeps_any_text():
-    tokenizer = byte_tokenizer()
-    text = "The dog, 狗!"
-    assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text

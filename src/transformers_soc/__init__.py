@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """SOC and SOC++, referring video object segmentation for transformers; the import registers its classes."""
 
+from pathlib import Path
+
 from transformers import AutoBackbone, AutoModel, AutoProcessor
 from transformers.models.auto.video_processing_auto import AutoVideoProcessor
 from transformers.pipelines import PIPELINE_REGISTRY
@@ -16,6 +18,22 @@ from .video_processing_soc import SocVideoProcessor
 __version__ = "0.1.0"
 
 TASK = "referring-video-segmentation"
+DEFAULT_CHECKPOINT = "soc-plus-micro"
+
+
+def bundled_checkpoint(name: str = DEFAULT_CHECKPOINT) -> str:
+    """
+    Folder of a checkpoint that the package carries, for `from_pretrained`.
+
+    Raises:
+        ValueError: the package has no checkpoint of this name.
+    """
+    folder = Path(__file__).parent / "checkpoints"
+    known = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if name not in known:
+        raise ValueError(f"'{name}' is not bundled with the package; {', '.join(known)} is.")
+    return str(folder / name)
+
 
 # The configurations register themselves in their module.
 AutoBackbone.register(VideoSwinConfig, VideoSwinBackbone, exist_ok=True)
@@ -24,7 +42,11 @@ AutoVideoProcessor.register(SocConfig, video_processor_classes={"torchvision": S
 AutoProcessor.register(SocConfig, SocProcessor, exist_ok=True)
 if TASK not in PIPELINE_REGISTRY.supported_tasks:
     PIPELINE_REGISTRY.register_pipeline(
-        TASK, pipeline_class=ReferringVideoSegmentationPipeline, pt_model=AutoModel, type="multimodal"
+        TASK,
+        pipeline_class=ReferringVideoSegmentationPipeline,
+        pt_model=AutoModel,
+        default={"model": (bundled_checkpoint(), "main")},
+        type="multimodal",
     )
 
 __all__ = [
@@ -38,4 +60,5 @@ __all__ = [
     "SocVideoProcessor",
     "VideoSwinBackbone",
     "VideoSwinConfig",
+    "bundled_checkpoint",
 ]

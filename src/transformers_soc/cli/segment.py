@@ -14,7 +14,7 @@ from tqdm import tqdm
 from transformers import Pipeline, pipeline
 from transformers.utils import logging
 
-from .. import TASK
+from .. import TASK, bundled_checkpoint
 from ..video_io import masks_to_rle, read_video, replacing, write_mask_pngs, write_video
 from ..visualization import iter_overlays
 
@@ -37,7 +37,9 @@ def run(options: argparse.Namespace) -> None:
     check_outputs([path for path in (output, rle, masks_dir) if path is not None], options.overwrite)
     if options.no_progress:
         logging.disable_progress_bar()
-    segmenter = load_pipeline(options.model, device=usable_device(options.device), dtype=options.dtype)
+    segmenter = load_pipeline(
+        options.model or bundled_checkpoint(), device=usable_device(options.device), dtype=options.dtype
+    )
     given = {"num_frames": options.num_frames, "fps": options.fps, "stride": options.stride}
     results = segment_to_files(
         segmenter,

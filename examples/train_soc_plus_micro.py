@@ -1,0 +1,505 @@
+# Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
+# SPDX-License-Identifier: Apache-2.0
+"""
+Trains soc-plus-micro, the small SOC++ of the package, on MovingShapes clips that are drawn as they are needed.
+
+Three stages, each starting from the one before:
+  attributes  the backbone says for each cell which colour, shape and motion it shows (heads thrown away);
+  grounding   the fused tokens say which cells a sentence means (heads thrown away);
+  joint       the whole model learns the official losses.
+
+One process a core, one thread each, gradients averaged over processes:
+  torchrun --nproc_per_node 2 examples/train_soc_plus_micro.py --output runs/micro
+A killed run goes on where its last checkpoint was written: give the same command again.
+"""
+
+import argparse
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from tokenizers import ByteLevelBPETokenizer
+from torch import nn
+from torch.nn import functional
+from transformers import RobertaTokenizer
+
+from transformers_soc import SocConfig, SocModel, SocProcessor, SocVideoProcessor
+from transformers_soc.configuration_soc import BACKBONE_STAGES, VARIANTS
+from transformers_soc.data.moving_shapes import MovingShapesClip, render_clip
+from transformers_soc.data.moving_shapes_language import MovingShapesExpression
+from transformers_soc.data.moving_shapes_scene import COLOURS, MOTIONS, SHAPES
+from transformers_soc.video_processing_soc import resized_size
+
+SHORT_SIDE = 64  # of the model's input: 2 to 10 % of the side a frame are 0.3 to 1.6 cells of stride 4
+LONG_SIDE = 128
+HEAD_STRIDES = (8, 16)  # of the throw-away heads
+STAGES = ("attributes", "grounding", "joint")
+MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+# What one step draws: frames of the clips, and height over width and short side of the frames that are rendered.
+FRAME_COUNTS = (4, 6, 8, 8, 8, 8, 12)
+ASPECTS = (1.0, 1.0, 1.0, 0.75, 0.5625, 1.33)
+NATIVE_SIDES = (64, 64, 96, 128)
+# Directions that a cell's object takes from one frame to the next: still, left, right, up, down.
+NUM_HEADINGS = 5
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Clips a step over all processes, sentences a clip, learning rates, and gradient norm to clip at."""
+
+    clips: int
+    sentences: int
+    rate: float
+    backbone_rate: float
+    clip_norm: float
+    constant: float  # share of the steps before the rate falls
+
+
+RECIPE = {
+    "attributes": Stage(24, 0, 1e-3, 1e-3, 1.0, 0.3),
+    "grounding": Stage(8, 10, 1e-3, 5e-4, 1.0, 0.5),
+    "joint": Stage(8, 6, 1e-3, 3e-4, 0.1, 0.6),
+}
+
+
+def micro_config(vocab_size: int) -> SocConfig:
+    """Sizes of soc-plus-micro: 3 million parameters."""
+    backbone = {
+        "model_type": "soc_video_swin",
+        "embed_dim": 32,
+        "depths": (2, 2, 2, 2),
+        "num_heads": (2, 4, 4, 8),
+        "window_size": (8, 4, 4),
+        "drop_path_rate": 0.0,
+        "stem": "conv3d",
+        "out_features": BACKBONE_STAGES,
+    }
+    text = {
+        "model_type": "roberta",
+        "vocab_size": vocab_size,
+        "hidden_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+        "max_position_embeddings": 66,
+        "type_vocab_size": 1,
+        "hidden_dropout_prob": 0.0,
+        "attention_probs_dropout_prob": 0.0,
+    }
+    parts = ("fusion", "encoder", "decoder", "cluster", "query_fusion")
+    fields = VARIANTS["soc++"] | {
+        "official_match_order": False,
+        "d_model": 64,
+        "mask_decoder_round_widths": True,
+        "num_queries": 6,
+        "num_proxies": 8,
+        "encoder_layers": 1,
+        "decoder_layers": 2,
+        "encoder_ffn_dim": 128,
+        "decoder_ffn_dim": 128,
+        "encoder_n_points": 1,
+        "decoder_n_points": 1,
+        "cluster_encoder_layers": 2,
+        "cluster_decoder_layers": 2,
+        "cluster_ffn_dim": 128,
+        "frame_scorer_ffn_dim": 0,
+        "dropout": 0.0,
+        "cluster_dropout": 0.0,
+        "text_projection_dropout": 0.0,
+        **{f"{part}_attention_heads": 4 for part in parts},
+    }
+    return SocConfig(backbone_config=backbone, text_config=text, **fields)
+
+
+def build_tokenizer(num_clips: int = 3000, vocab_size: int = 640) -> RobertaTokenizer:
+    """A byte-level tokenizer trained on the sentences of the grammar; unknown words fall apart into bytes."""
+    clips = (draw_clip(index, seed=1, frames=8) for index in range(num_clips))
+    texts = [expression.text for clip in clips for expression in clip.expressions]
+    learned = ByteLevelBPETokenizer(lowercase=True)
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    learned.train_from_iterator(texts, vocab_size=vocab_size, min_frequency=2, special_tokens=special)
+    model = json.loads(learned.to_str())["model"]
+    merges = [tuple(merge) if isinstance(merge, list) else tuple(merge.split(" ")) for merge in model["merges"]]
+    return RobertaTokenizer(vocab=model["vocab"], merges=merges, model_max_length=64)
+
+
+def build_processor(tokenizer: RobertaTokenizer) -> SocProcessor:
+    return SocProcessor(SocVideoProcessor(size={"shortest_edge": SHORT_SIDE, "longest_edge": LONG_SIDE}), tokenizer)
+
+
+def draw_clip(index: int, seed: int, frames: int, height: int = 64, width: int = 64) -> MovingShapesClip:
+    return render_clip("train", index, seed, num_frames=frames, height=height, width=width, num_expressions=12)
+
+
+@dataclass
+class Batch:
+    """Clips of one size with their sentences; labels as `SocModel` takes them, and labels of cells for the heads."""
+
+    videos: torch.Tensor  # (videos, frames, 3, H, W) normalised
+    texts: list[str]
+    video_indices: torch.Tensor  # (expressions,)
+    labels: list[dict[str, torch.Tensor]]
+    owners: torch.Tensor  # (videos, frames, H, W) object that is seen, -1 = ground
+    attributes: torch.Tensor  # (videos, objects, 3) colour, shape, motion
+    headings: torch.Tensor  # (videos, objects, frames) way from the frame before
+
+
+def shrink(clip: MovingShapesClip) -> tuple[torch.Tensor, np.ndarray]:
+    """Frames (frames, 3, H, W) normalised and masks (objects, frames, H, W) bool at the model's input size."""
+    height, width = resized_size(*clip.frames.shape[1:3], SHORT_SIDE, LONG_SIDE)
+    frames = [np.asarray(Image.fromarray(frame).resize((width, height), Image.BILINEAR)) for frame in clip.frames]
+    pixels = (torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).float() / 255 - MEAN) / STD
+    rows = (np.arange(height) + 0.5) * clip.frames.shape[1] / height
+    columns = (np.arange(width) + 0.5) * clip.frames.shape[2] / width
+    masks = clip.masks[:, :, rows.astype(int)][..., columns.astype(int)]
+    return pixels, masks
+
+
+def object_headings(centre: np.ndarray, side: float) -> np.ndarray:
+    """Direction class (frames,) of an object by its step from the frame before; slow or diagonal steps are ignored."""
+    step = np.diff(centre, axis=0, prepend=centre[:1] - (centre[1:2] - centre[:1])) / side
+    size = np.abs(step)
+    heading = np.where(size[:, 0] > size[:, 1], np.where(step[:, 0] < 0, 1, 2), np.where(step[:, 1] < 0, 3, 4))
+    longest, shortest = size.max(1), size.min(1)
+    heading = np.where(longest < 0.004, 0, heading)
+    unclear = ((longest >= 0.004) & (longest < 0.012)) | ((longest >= 0.012) & (shortest > 0.6 * longest))
+    return np.where(unclear, IGNORED, heading)
+
+
+def choose_expressions(clip: MovingShapesClip, count: int, rng: np.random.Generator) -> list[MovingShapesExpression]:
+    """`count` sentences of a clip: about 45 % over time, 20 % without a target, the rest static, as far as they go."""
+    groups: dict[str, list[MovingShapesExpression]] = {"motion": [], "none": [], "static": []}
+    for expression in clip.expressions:
+        timed = expression.kind in ("motion", "order")
+        group = "none" if not expression.targets else "motion" if timed else "static"
+        groups[group].append(expression)
+    for group in groups.values():
+        rng.shuffle(group)
+    wishes = rng.choice(["motion", "none", "static"], size=count, p=[0.45, 0.2, 0.35])
+    chosen = []
+    for wish in wishes:
+        available = groups[wish] or groups["motion"] or groups["static"] or groups["none"]
+        if available:
+            chosen.append(available.pop())
+    return chosen
+
+
+def draw_batch(step: int, stage: Stage, seed: int, rank: int, world: int) -> Batch:
+    """The clips of one process in one step; all processes draw the same size and number of frames."""
+    shared = np.random.default_rng([seed, step])
+    frames, aspect = int(shared.choice(FRAME_COUNTS)), float(shared.choice(ASPECTS))
+    side = int(shared.choice(NATIVE_SIDES))
+    height, width = (side, round(side / aspect)) if aspect <= 1 else (round(side * aspect), side)
+    own = stage.clips // world
+    first = (step * world + rank) * own
+    rng = np.random.default_rng([seed, step, rank])
+    videos, owners, attributes, headings = [], [], [], []
+    texts, indices, labels = [], [], []
+    for index in range(own):
+        clip = draw_clip(first + index, seed + 100, frames, height, width)
+        pixels, masks = shrink(clip)
+        videos.append(pixels)
+        owners.append(torch.from_numpy(np.where(masks.any(0), masks.argmax(0), -1)))
+        attributes.append(
+            [[COLOURS.index(o.colour), SHAPES.index(o.shape), MOTIONS.index(o.motion)] for o in clip.objects]
+        )
+        headings.append([object_headings(o.centre, min(height, width)) for o in clip.objects])
+        for expression in choose_expressions(clip, stage.sentences, rng) if stage.sentences else []:
+            union = masks[list(expression.targets)].any(0)
+            texts.append(expression.text)
+            indices.append(index)
+            labels.append({"masks": torch.from_numpy(union), "visible": torch.from_numpy(union.any((1, 2)))})
+    objects = max(len(entry) for entry in attributes)
+    padded = np.full((own, objects, 3), IGNORED)
+    padded_headings = np.full((own, objects, frames), IGNORED)
+    for index, (entry, ways) in enumerate(zip(attributes, headings, strict=True)):
+        padded[index, : len(entry)], padded_headings[index, : len(ways)] = entry, ways
+    return Batch(
+        torch.stack(videos),
+        texts,
+        torch.tensor(indices, dtype=torch.long),
+        labels,
+        torch.stack(owners),
+        torch.from_numpy(padded),
+        torch.from_numpy(padded_headings),
+    )
+
+
+class AttributeHeads(nn.Module):
+    """Colour, shape, motion and heading of each cell of two backbone maps; thrown away after the training."""
+
+    def __init__(self, channels: list[int]):
+        super().__init__()
+        classes = (len(COLOURS) + 1, len(SHAPES) + 1, len(MOTIONS) + 1, NUM_HEADINGS)
+        self.heads = nn.ModuleList(nn.ModuleList(nn.Linear(width, n) for n in classes) for width in channels)
+
+    def forward(self, maps: list[torch.Tensor], batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        """maps: (videos, frames, channels, h, w) of `HEAD_STRIDES`. Returns the loss and accuracies on objects."""
+        total = maps[0].new_zeros(())
+        right: dict[str, float] = {}
+        for heads, feature_map in zip(self.heads, maps, strict=True):
+            owners = cell_owners(batch.owners, feature_map.shape[-2:])
+            cells = feature_map.permute(0, 1, 3, 4, 2)
+            for number, (name, head) in enumerate(zip(("colour", "shape", "motion", "heading"), heads, strict=True)):
+                labels = cell_labels(owners, batch, number)
+                logits = head(cells)
+                weight = logits.new_ones(logits.shape[-1])
+                weight[0] = 0.1 if number < 3 else 1.0  # class 0 is the ground, but for headings
+                total = total + functional.cross_entropy(
+                    logits.flatten(0, -2), labels.flatten(), weight, ignore_index=IGNORED
+                )
+                known = (owners >= 0) & (labels != IGNORED)
+                right[name] = float((logits.argmax(-1) == labels)[known].float().mean())
+        return total / len(maps), right
+
+
+def cell_owners(owners: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    """Object at the centre pixel of each cell: (videos, frames, h, w)."""
+    height, width = owners.shape[-2:]
+    rows = ((torch.arange(size[0]) + 0.5) * height / size[0]).long()
+    columns = ((torch.arange(size[1]) + 0.5) * width / size[1]).long()
+    return owners[:, :, rows][..., columns]
+
+
+def cell_labels(owners: torch.Tensor, batch: Batch, number: int) -> torch.Tensor:
+    """Class (videos, frames, h, w) of each cell in attribute `number`; ground = 0, and ignored for headings."""
+    videos, frames = owners.shape[:2]
+    flat = owners.clamp(min=0).flatten(2)
+    if number == 3:
+        ways = batch.headings.transpose(1, 2)  # (videos, frames, objects)
+        labels = ways.gather(2, flat).view(owners.shape)
+        return torch.where(owners >= 0, labels, IGNORED)
+    values = batch.attributes[:, None, :, number].expand(videos, frames, -1) + 1
+    return torch.where(owners >= 0, values.gather(2, flat).view(owners.shape), 0)
+
+
+def grounding_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """logits: (expressions, frames, h, w) of one level; targets are the masks averaged to its cells."""
+    targets = torch.stack(
+        [functional.adaptive_avg_pool2d(label["masks"].float(), logits.shape[-2:]) for label in batch.labels]
+    )
+    exists = torch.stack([label["visible"].any() for label in batch.labels]).float()
+    entropy = functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=logits.new_tensor(5.0))
+    chosen = logits.sigmoid()
+    shared = (chosen * targets).sum((1, 2, 3))
+    dice = 1 - (2 * shared + 1) / (chosen.sum((1, 2, 3)) + targets.sum((1, 2, 3)) + 1)
+    return 4 * entropy + 2 * (dice * exists).mean()
+
+
+class Trainer:
+    """State of a run: model, throw-away heads, optimizer, step, and an average of the weights."""
+
+    def __init__(self, options: argparse.Namespace, rank: int, world: int):
+        self.options, self.rank, self.world = options, rank, world
+        self.folder = Path(options.output)
+        torch.manual_seed(options.seed)
+        tokenizer_folder = self.folder / "tokenizer"
+        if rank == 0 and not tokenizer_folder.exists():
+            build_tokenizer().save_pretrained(tokenizer_folder)
+        self.barrier()
+        self.tokenizer = RobertaTokenizer.from_pretrained(tokenizer_folder)
+        self.model = SocModel(micro_config(len(self.tokenizer))).train()
+        widths = self.model.backbone.num_features[2:4]
+        self.attribute_heads = AttributeHeads(widths)
+        self.grounding_heads = nn.ModuleList(nn.Linear(self.model.config.d_model, 1) for _ in HEAD_STRIDES)
+        self.average = {name: value.detach().clone() for name, value in self.model.named_parameters()}
+        self.stage, self.step = STAGES[0], 0
+        self.optimizer = self.new_optimizer()
+
+    def barrier(self) -> None:
+        if self.world > 1:
+            torch.distributed.barrier()
+
+    def modules(self) -> nn.ModuleDict:
+        return nn.ModuleDict(
+            {"model": self.model, "attributes": self.attribute_heads, "grounding": self.grounding_heads}
+        )
+
+    def new_optimizer(self) -> torch.optim.Optimizer:
+        recipe = RECIPE[self.stage]
+        parameters = dict(self.modules().named_parameters())
+        backbone = [value for name, value in parameters.items() if name.startswith("model.backbone.")]
+        rest = [value for name, value in parameters.items() if not name.startswith("model.backbone.")]
+        groups = [{"params": rest, "peak": recipe.rate}, {"params": backbone, "peak": recipe.backbone_rate}]
+        return torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=1e-4)
+
+    def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        if self.stage == "attributes":
+            maps = self.model.backbone(batch.videos).feature_maps[1:3]
+            return self.attribute_heads(maps, batch)
+        words = self.tokenizer(batch.texts, padding=True, return_tensors="pt")
+        if self.stage == "grounding":
+            return self.grounding(batch, words)
+        outputs = self.model(
+            pixel_values_videos=batch.videos, video_indices=batch.video_indices, labels=batch.labels, **words
+        )
+        return outputs.loss, {name: float(value) for name, value in outputs.loss_dict.items() if name[-2] != "_"}
+
+    def grounding(self, batch: Batch, words: Any) -> tuple[torch.Tensor, dict[str, float]]:
+        """Where the fused levels see what the sentence means; only the parts before the transformer are trained."""
+        model = self.model
+        maps = list(model.backbone(batch.videos).feature_maps)
+        attributes, right = self.attribute_heads(maps[1:3], batch)
+        encoded, _ = model._encode_words(words["input_ids"], words["attention_mask"])
+        total = 0.3 * attributes
+        for level, head in zip(model.level_projections(maps), self.grounding_heads, strict=False):
+            tokens = level[batch.video_indices].flatten(3).transpose(2, 3)
+            fused = model.early_fusion.fuse_level(tokens, encoded)
+            total = total + grounding_loss(head(fused).squeeze(-1).unflatten(2, level.shape[-2:]), batch)
+        return total, right
+
+    def train_step(self, steps: int) -> dict[str, float]:
+        """One step of the stage; gradients are averaged over the processes."""
+        recipe = RECIPE[self.stage]
+        batch = draw_batch(
+            self.step, recipe, self.options.seed + 1000 * STAGES.index(self.stage), self.rank, self.world
+        )
+        loss, report = self.loss(batch)
+        self.optimizer.zero_grad()
+        loss.backward()
+        parameters = [value for value in self.modules().parameters()]
+        if self.world > 1:
+            flat = torch.cat([(torch.zeros_like(v) if v.grad is None else v.grad).flatten() for v in parameters])
+            torch.distributed.all_reduce(flat)
+            flat /= self.world
+            for value, gradient in zip(parameters, flat.split([value.numel() for value in parameters]), strict=True):
+                value.grad = gradient.view(value.shape)
+        nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * schedule(self.step, steps, recipe.constant)
+        self.optimizer.step()
+        with torch.no_grad():
+            decay = min(0.998, (self.step + 1) / (self.step + 20))
+            for name, value in self.model.named_parameters():
+                self.average[name].lerp_(value, 1 - decay)
+        self.step += 1
+        return {"loss": float(loss.detach())} | report
+
+    def save(self) -> None:
+        """Writes the state to a temporary file and renames it, so that a killed run finds a whole one."""
+        if self.rank == 0:
+            state = {
+                "stage": self.stage,
+                "step": self.step,
+                "modules": self.modules().state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "average": self.average,
+            }
+            torch.save(state, self.folder / "state.part")
+            os.replace(self.folder / "state.part", self.folder / "state.pt")
+        self.barrier()
+
+    def load(self, path: Path) -> None:
+        state = torch.load(path, weights_only=True)
+        self.stage, self.step, self.average = state["stage"], state["step"], state["average"]
+        self.modules().load_state_dict(state["modules"])
+        self.optimizer = self.new_optimizer()
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def next_stage(self) -> bool:
+        """Starts the stage after this one, with a fresh optimizer; False where there is none."""
+        position = STAGES.index(self.stage) + 1
+        if position == len(STAGES):
+            return False
+        self.stage, self.step = STAGES[position], 0
+        self.optimizer = self.new_optimizer()
+        return True
+
+    def export(self) -> None:
+        """Saves the averaged weights as a folder for `from_pretrained`, in float16 as the bundled model is."""
+        if self.rank == 0:
+            temporary, final = self.folder / "model.part", self.folder / "model"
+            model = SocModel(self.model.config)
+            model.load_state_dict(self.average)
+            model.half().save_pretrained(temporary)
+            build_processor(self.tokenizer).save_pretrained(temporary)
+            config = json.loads((temporary / "config.json").read_text())
+            (temporary / "config.json").write_text(json.dumps(config | {"dtype": "float32"}, indent=2) + "\n")
+            shutil.rmtree(final, ignore_errors=True)
+            os.replace(temporary, final)
+        self.barrier()
+
+
+def schedule(step: int, steps: int, constant: float) -> float:
+    """Share of the peak rate: 50 steps of warm-up, constant, then a cosine down to 2 %."""
+    done = (step - constant * steps) / max(1.0, (1 - constant) * steps)
+    falling = 1.0 if done < 0 else 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+    return min(1.0, (step + 1) / 50) * falling
+
+
+def logged(reports: Iterator[dict[str, float]] | list[dict[str, float]]) -> dict[str, float]:
+    """Means of what the last steps reported; a figure that a step has not is left out."""
+    rows = list(reports)
+    names = {name for row in rows for name in row}
+    return {name: round(float(np.nanmean([row.get(name, np.nan) for row in rows])), 4) for name in sorted(names)}
+
+
+def draw_curves(log: Path, picture: Path) -> None:
+    """Draws the figures of each stage against its steps; needs matplotlib (the extra `train`)."""
+    from matplotlib.figure import Figure
+
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    figure = Figure(figsize=(12, 3.5), layout="constrained")
+    for axes, stage in zip(figure.subplots(1, len(STAGES)), STAGES, strict=True):
+        own = {row["step"]: row for row in rows if row["stage"] == stage}  # a step that was done again counts once
+        for name in sorted({name for row in own.values() for name in row} - {"stage", "step", "seconds"}):
+            steps = [step for step in sorted(own) if name in own[step]]
+            axes.plot(steps, [own[step][name] for step in steps], label=name, linewidth=1)
+        axes.set(title=stage, xlabel="step", yscale="log" if stage == "joint" else "linear")
+        axes.legend(fontsize=7)
+    figure.savefig(picture, dpi=90)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", required=True, help="folder of the run")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, nargs=3, default=(600, 500, 2000), help="of the three stages")
+    parser.add_argument("--save-every", type=int, default=100)
+    parser.add_argument("--log-every", type=int, default=25)
+    parser.add_argument("--curves", type=Path, metavar="PNG", help="draw the log of the run, and train nothing")
+    options = parser.parse_args()
+    if options.curves is not None:
+        draw_curves(Path(options.output) / "log.jsonl", options.curves)
+        return
+    rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    torch.set_num_threads(1)
+    if world > 1:
+        torch.distributed.init_process_group("gloo")
+    folder = Path(options.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(options, rank, world)
+    if (folder / "state.pt").exists():
+        trainer.load(folder / "state.pt")
+    started, reports = time.time(), []
+    more = True
+    while more:
+        steps = options.steps[STAGES.index(trainer.stage)]
+        while trainer.step < steps:
+            reports.append(trainer.train_step(steps))
+            if trainer.step % options.log_every == 0 and rank == 0:
+                line = {"stage": trainer.stage, "step": trainer.step, "seconds": round(time.time() - started, 1)}
+                line |= logged(reports)
+                print(json.dumps(line), flush=True)
+                with open(folder / "log.jsonl", "a", encoding="utf-8") as log:
+                    log.write(json.dumps(line) + "\n")
+                reports = []
+            if trainer.step % options.save_every == 0 or trainer.step == steps:
+                trainer.save()
+        trainer.export()
+        more = trainer.next_stage()
+
+
+if __name__ == "__main__":
+    main()
