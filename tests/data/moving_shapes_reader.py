@@ -314,7 +314,7 @@ def _pair(reader, match):
 
 
 NUMBER = "two|three|four|five|six"
-START = rf"(?:the|a|every|both|all|all the|(?:the|all) (?:{NUMBER}))"
+START = rf"(?:the|an?|every|both|all|all the|(?:the|all) (?:{NUMBER}))"
 EVENT = r"(?P<verb>(?:dis)?appears?|(?:stops?|starts?)(?: moving| to move)?)"
 PLACE = r"(?:left|right|top|bottom)most|highest|lowest"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Expressions of MovingShapes: statements about a scene, the objects they are true of, and the words for them."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -583,5 +584,6 @@ def _realise(rng: np.random.Generator, candidate: _Candidate, everyday: bool) ->
     noun = nouns[int(rng.integers(len(nouns)))]
     phrase = candidate.phrase
     text = template.format(np=phrase.words(noun), nps=phrase.words(noun, plural=True), **candidate.extra)
+    text = re.sub(r"^a (?=[aeiou])", "an ", text)
     count, opposite = candidate.num_lookalikes, candidate.reversed_targets
     return MovingShapesExpression(text, candidate.kind, candidate.targets, candidate.family, count, opposite)
