@@ -27,7 +27,7 @@ from transformers_soc import SocModel, SocProcessor
 from transformers_soc.data.moving_shapes import MovingShapesClip, render_clip
 from transformers_soc.data.moving_shapes_words import MIRROR_WORDS, VERTICAL_WORDS
 from transformers_soc.data.transforms import swap_words
-from transformers_soc.metrics.segmentation import boundary_accuracy, region_similarity
+from transformers_soc.metrics.segmentation import score_expression
 from transformers_soc.video_io import replacing
 
 REFUSED_SHARE = 0.05  # of real sentences
@@ -47,7 +47,8 @@ def answer(model: SocModel, processor: SocProcessor, frames: np.ndarray, texts: 
 
 def judge(target: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
     """J and F of (frames, height, width) masks, means over the frames, in percent."""
-    return 100 * float(region_similarity(target, mask).mean()), 100 * float(boundary_accuracy(target, mask).mean())
+    score = score_expression("", None, target, mask)
+    return 100 * score.region, 100 * score.boundary
 
 
 def opposite(text: str) -> str:

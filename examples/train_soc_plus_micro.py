@@ -19,7 +19,6 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -368,7 +367,7 @@ class Trainer:
         loss, report = self.loss(batch)
         self.optimizer.zero_grad()
         loss.backward()
-        parameters = [value for value in self.modules().parameters()]
+        parameters = list(self.modules().parameters())
         if self.world > 1:
             flat = torch.cat([(torch.zeros_like(v) if v.grad is None else v.grad).flatten() for v in parameters])
             torch.distributed.all_reduce(flat)
@@ -438,9 +437,8 @@ def schedule(step: int, steps: int, constant: float) -> float:
     return min(1.0, (step + 1) / 50) * falling
 
 
-def logged(reports: Iterator[dict[str, float]] | list[dict[str, float]]) -> dict[str, float]:
+def logged(rows: list[dict[str, float]]) -> dict[str, float]:
     """Means of what the last steps reported; a figure that a step has not is left out."""
-    rows = list(reports)
     names = {name for row in rows for name in row}
     return {name: round(float(np.nanmean([row.get(name, np.nan) for row in rows])), 4) for name in sorted(names)}
 

@@ -5,7 +5,7 @@ import copy
 
 import pytest
 import torch
-from models import ragged_inputs, random_labels, single_inputs, tiny_inputs, tiny_model
+from models import ragged_inputs, random_labels, single_inputs, tiny_config, tiny_inputs, tiny_model
 from transformers import AutoModel
 
 from transformers_soc import SocModel
@@ -195,7 +195,7 @@ TWO_D = {
 @torch.no_grad()
 def test_two_dimensional_backbones_see_one_frame_at_a_time(name):
     frozen = name == "resnet"
-    model = SocModel(build("soc").config.__class__(**_with_backbone(TWO_D[name], frozen))).eval()
+    model = SocModel(tiny_config("soc", backbone_config=TWO_D[name], freeze_backbone_norms=frozen)).eval()
     inputs = tiny_inputs(num_frames=4)
     outputs = model(**inputs)
     assert outputs.pred_masks.shape == (1, 4, 4, 12, 16)
@@ -206,14 +206,9 @@ def test_two_dimensional_backbones_see_one_frame_at_a_time(name):
     assert bool(norms) != frozen
 
 
-def _with_backbone(backbone: dict, frozen: bool) -> dict:
-    fields = build("soc").config.to_dict()
-    return fields | {"backbone_config": backbone, "freeze_backbone_norms": frozen}
-
-
 def test_first_weights_follow_the_official_recipe():
     torch.manual_seed(0)
-    model = SocModel(build("soc++").config)
+    model = SocModel(tiny_config("soc++"))
     assert torch.allclose(model.class_heads[0].bias, torch.tensor(-4.595), atol=1e-3)
     assert model.box_heads[0].layers[-1].bias.tolist() == [0, 0, -2, -2]
     assert model.box_heads[1].layers[-1].bias.tolist() == [0, 0, 0, 0]

@@ -902,8 +902,8 @@ class SocModel(SocPreTrainedModel):
                     f"`pixel_mask` must be (videos, frames, height, width) = {(videos, frames, height, width)}, got "
                     f"{tuple(pixel_mask.shape)}."
                 )
-            spatial_mask = pixel_mask.bool().any(1)
-            frame_mask = pixel_mask.bool().flatten(2).any(2)
+            real = pixel_mask.bool()
+            spatial_mask, frame_mask = real.any(1), real.flatten(2).any(2)
             lengths = frame_mask.sum(1).tolist()
             if min(lengths) == 0:
                 raise ValueError(f"Video {lengths.index(0)} has no real frame: its `pixel_mask` is all zero.")

@@ -21,7 +21,6 @@ from transformers_soc.conversion import config_from_original, convert_state_dict
 from transformers_soc.modeling_soc import word_positions
 
 CASES = ["soc_t2_small", "soc_r50", "soc_a2d", "soc_vocwin", "socpp_small", "socpp_a2d"]
-KEY_LISTS = ["soc_swin_t", "soc_swin_s", "soc_swin_b", "soc_resnet50", "socpp_swin_t", "socpp_swin_b"]
 PARITY_DIR = os.environ.get("SOC_PARITY_DIR")
 
 needs_parity = pytest.mark.skipif(

@@ -6,12 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from transformers.utils import logging
 
 from .. import bundled_checkpoint
 from ..data.moving_shapes import MovingShapesClip, render_clip
-from ..metrics.segmentation import boundary_accuracy, region_similarity
+from ..metrics.segmentation import score_expression
 from ..video_io import read_video, replacing, write_video
 from ..visualization import contact_sheet
 from .segment import load_pipeline, segment_to_files
@@ -65,9 +64,8 @@ def table(clip: MovingShapesClip, expressions: list[Any], results: list[dict[str
     width = max(len(expression.text) for expression in expressions)
     lines = [f"{'sentence':{width}}  {'kind':8}  score  answer"]
     for expression, result in zip(expressions, results, strict=True):
-        truth, masks = clip.target_mask(expression), result["masks"]
-        quality = 50 * float(np.mean(region_similarity(truth, masks)) + np.mean(boundary_accuracy(truth, masks)))
-        answer = "no target" if result["no_target"] else f"J&F {quality:.0f}"
+        quality = score_expression(expression.text, expression.kind, clip.target_mask(expression), result["masks"])
+        answer = "no target" if result["no_target"] else f"J&F {50 * (quality.region + quality.boundary):.0f}"
         if bool(expression.targets) == result["no_target"]:
             answer += " (wrong)"
         lines.append(f"{expression.text:{width}}  {expression.kind:8}  {result['score']:.2f}   {answer}")
