@@ -59,6 +59,8 @@ REFUSED = {
     "size": (lambda: tiny_config(num_queries=0), "`num_queries` must be at least 1"),
     "stages": (lambda: SocConfig(backbone_config={"model_type": "soc_video_swin"}), "four maps"),
     "stem": (lambda: VideoSwinConfig(stem="conv2d"), "'patch' or 'conv3d'"),
+    "depths of the stem": (lambda: VideoSwinConfig(stem="conv3d", stem_depths=(1,)), "two numbers"),
+    "blocks without convolutions": (lambda: VideoSwinConfig(stem_depths=(0, 1)), "belongs to the stem 'conv3d'"),
     "swin heads": (lambda: VideoSwinConfig(num_heads=(3, 6, 12, 7)), "must divide its width 768"),
     "swin stages": (lambda: VideoSwinConfig(depths=(2, 2)), "same stages"),
     "window": (lambda: VideoSwinConfig(window_size=(8, 7)), "frames, rows, columns"),

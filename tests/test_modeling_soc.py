@@ -5,7 +5,7 @@ import copy
 
 import pytest
 import torch
-from models import ragged_inputs, random_labels, single_inputs, tiny_config, tiny_inputs, tiny_model
+from models import TINY_SWIN, ragged_inputs, random_labels, single_inputs, tiny_config, tiny_inputs, tiny_model
 from transformers import AutoModel
 
 from transformers_soc import SocModel
@@ -20,6 +20,7 @@ VARIANTS = {
     "weighted windows": ("soc++", {"cluster_window_size": 2}),
     "no cluster": ("soc", {"video_cluster": False, "query_fusion": "none"}),
     "small scorer": ("soc++", {"frame_scorer_ffn_dim": 0}),
+    "convolution stem": ("soc++", {"backbone_config": TINY_SWIN | {"stem": "conv3d", "stem_depths": (1, 2)}}),
     "proxies without weights": ("soc", {"early_fusion": "proxy", "query_fusion": "random_walk"}),
 }
 

@@ -15,10 +15,10 @@ def backbone(**overrides) -> VideoSwinBackbone:
     return AutoBackbone.from_config(VideoSwinConfig(**(TINY_SWIN | overrides))).eval()
 
 
-@pytest.mark.parametrize("stem", ["patch", "conv3d"])
+@pytest.mark.parametrize("stem", [{"stem": "patch"}, {"stem": "conv3d"}, {"stem": "conv3d", "stem_depths": (1, 2)}])
 def test_maps_have_strides_4_to_32(stem):
     with torch.no_grad():
-        maps = backbone(stem=stem)(torch.randn(2, 5, 3, 50, 70)).feature_maps
+        maps = backbone(**stem)(torch.randn(2, 5, 3, 50, 70)).feature_maps
     shapes = [(2, 5, 8, 13, 18), (2, 5, 16, 7, 9), (2, 5, 32, 4, 5), (2, 5, 64, 2, 3)]
     assert [tuple(feature_map.shape) for feature_map in maps] == shapes
 
@@ -76,8 +76,8 @@ def test_conv_stem_sees_the_order_of_frames():
     frames = torch.randn(1, 5, 3, 16, 16)
     changed = frames.clone()
     changed[:, 0] += 1
-    for stem, sees in (("patch", False), ("conv3d", True)):
-        model = backbone(stem=stem).stem
+    for stem, depths, sees in (("patch", (0, 0), False), ("conv3d", (0, 0), True), ("conv3d", (1, 1), True)):
+        model = backbone(stem=stem, stem_depths=depths).stem
         with torch.no_grad():
             assert (not torch.equal(model(frames)[:, 2], model(changed)[:, 2])) == sees
             assert torch.equal(model(frames)[:, 3], model(changed)[:, 3])

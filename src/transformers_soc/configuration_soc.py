@@ -71,6 +71,8 @@ class VideoSwinConfig(BackboneConfigMixin, PreTrainedConfig):
         initializer_range (`float`, defaults to 0.02): standard deviation of the relative position bias tables.
         stem (`str`, defaults to `"patch"`): `"patch"` embeds 4x4 pixels of one frame (the papers' form); `"conv3d"`
             is two 3x3x3 convolutions of spatial stride 2, which see motion before the first attention.
+        stem_depths (`list[int]`, defaults to `(0, 0)`): residual blocks of two 3x3 convolutions after each of the two
+            convolutions of the `"conv3d"` stem; they tell shapes apart that attention learns slowly.
         out_features, out_indices: stages to return, of `["stem", "stage1", ...]`; the last one by default.
     """
 
@@ -91,6 +93,7 @@ class VideoSwinConfig(BackboneConfigMixin, PreTrainedConfig):
     layer_norm_eps: float = 1e-5
     initializer_range: float = 0.02
     stem: str = "patch"
+    stem_depths: list[int] | tuple[int, ...] = (0, 0)
     _out_features: list[str] | None = None
     _out_indices: list[int] | None = None
 
@@ -131,6 +134,10 @@ class VideoSwinConfig(BackboneConfigMixin, PreTrainedConfig):
             raise ValueError(f"`window_size` must be (frames, rows, columns), got {tuple(self.window_size)}.")
         if self.stem not in ("patch", "conv3d"):
             raise ValueError(f"`stem` must be 'patch' or 'conv3d', got '{self.stem}'.")
+        if len(self.stem_depths) != 2 or min(self.stem_depths) < 0:
+            raise ValueError(f"`stem_depths` must be two numbers of at least 0, got {tuple(self.stem_depths)}.")
+        if self.stem == "patch" and any(self.stem_depths):
+            raise ValueError("`stem_depths` belongs to the stem 'conv3d'; the stem 'patch' has no blocks.")
 
 
 # Remote code reads a composite config before any model class exists, so the sub-config registers itself here.

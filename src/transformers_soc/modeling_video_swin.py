@@ -85,6 +85,23 @@ class VideoSwinPatchEmbedding(nn.Module):
         return self.projection(videos)
 
 
+class VideoSwinStemBlock(nn.Module):
+    """Residual block of two 3x3 convolutions inside each frame: outlines and shapes, before any attention."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm1 = nn.BatchNorm2d(channels)
+        self.conv1 = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.norm2 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, kernel_size=3, padding=1)
+        self.activation = nn.GELU()
+
+    def forward(self, frames: torch.Tensor) -> torch.Tensor:
+        """(frames, channels, h, w) in and out."""
+        hidden = self.conv1(self.activation(self.norm1(frames)))
+        return frames + self.conv2(self.activation(self.norm2(hidden)))
+
+
 class VideoSwinConvStem(nn.Module):
     """Stem of two 3x3x3 convolutions of spatial stride 2: sees motion over five frames before any attention."""
 
@@ -94,10 +111,22 @@ class VideoSwinConvStem(nn.Module):
         self.conv1 = nn.Conv3d(config.num_channels, hidden, kernel_size=3, stride=(1, 2, 2), padding=1)
         self.conv2 = nn.Conv3d(hidden, config.embed_dim, kernel_size=3, stride=(1, 2, 2), padding=1)
         self.activation = nn.GELU()
+        half, quarter = config.stem_depths
+        self.blocks1 = nn.Sequential(*(VideoSwinStemBlock(hidden) for _ in range(half)))
+        self.blocks2 = nn.Sequential(*(VideoSwinStemBlock(config.embed_dim) for _ in range(quarter)))
 
     def forward(self, videos: torch.Tensor) -> torch.Tensor:
         """(videos, 3, frames, H, W) to (videos, channels, frames, ceil(H/4), ceil(W/4))."""
-        return self.conv2(self.activation(self.conv1(videos)))
+        hidden = self._by_frame(self.blocks1, self.activation(self.conv1(videos)))
+        return self._by_frame(self.blocks2, self.conv2(hidden))
+
+    @staticmethod
+    def _by_frame(blocks: nn.Sequential, hidden: torch.Tensor) -> torch.Tensor:
+        """Runs blocks over the frames of (videos, channels, frames, h, w)."""
+        if not len(blocks):
+            return hidden
+        frames = hidden.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return blocks(frames).unflatten(0, (hidden.shape[0], hidden.shape[2])).transpose(1, 2)
 
 
 STEMS = {"patch": VideoSwinPatchEmbedding, "conv3d": VideoSwinConvStem}
@@ -291,7 +320,7 @@ class VideoSwinPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, (nn.Linear, nn.Conv3d)):
+        if isinstance(module, (nn.Linear, nn.Conv2d, nn.Conv3d)):
             init_torch_default(module)
         elif isinstance(module, VideoSwinWindowAttention):
             init.trunc_normal_(module.relative_position_bias_table, std=self.config.initializer_range)
