@@ -125,24 +125,26 @@ class SocMaskHead(nn.Module):
             weight.unflatten(-1, shape) for weight, shape in zip(layer_weights, self.layer_shapes, strict=True)
         ]  # (expressions, frames, queries, out, in) each
 
-        # The first layer is linear in features and coordinates: the features are read once for all queries.
-        features = mask_features.flatten(3)[:, :, None]  # (expressions, frames, 1, channels, pixels)
-        channels = features.shape[3]
-        first, bias = weights[0], layer_biases[0]
-        hidden = (
-            first[..., :channels].flatten(2, 3) @ features[:, :, 0]
-        )  # (expressions, frames, queries * out, pixels)
-        hidden = hidden.view(expressions, frames, num_queries, -1, height, width)
+        # The first layer is linear in features and coordinates: one product reads them once for all queries.
+        inputs = mask_features.flatten(3)  # (expressions, frames, channels, pixels)
+        bias = layer_biases[0]
         if self.relative_coordinates:
-            x_weight, y_weight = first[..., channels], first[..., channels + 1]
+            x_weight, y_weight = weights[0][..., -2:].unbind(-1)
             reference_x, reference_y = (references * valid_sizes.flip(-1)[:, None, None]).unsqueeze(-2).unbind(-1)
             bias = bias + x_weight * reference_x + y_weight * reference_y
-            rows = torch.arange(height, device=hidden.device) * MASK_STRIDE + MASK_STRIDE / 2
-            columns = torch.arange(width, device=hidden.device) * MASK_STRIDE + MASK_STRIDE / 2
-            hidden = hidden - x_weight[..., None, None] * columns - y_weight[..., None, None] * rows[:, None]
-        hidden = (hidden + bias[..., None, None]).flatten(4)
+            rows, columns = (
+                torch.arange(size, device=inputs.device) * MASK_STRIDE + MASK_STRIDE / 2 for size in (height, width)
+            )
+            places = -torch.stack(torch.meshgrid(columns, rows, indexing="xy")).flatten(1)  # (2, pixels) x, y
+            inputs = torch.cat([inputs, places.expand(expressions, frames, -1, -1)], dim=2)
+        hidden = torch.baddbmm(
+            bias.flatten(0, 1).flatten(1)[..., None],
+            weights[0].flatten(0, 1).flatten(1, 2),
+            inputs.flatten(0, 1),
+        )  # (expressions * frames, queries * out, pixels)
+        hidden = hidden.view(expressions * frames * num_queries, -1, height * width)
         for weight, bias in zip(weights[1:], layer_biases[1:], strict=True):
-            hidden = weight @ hidden.relu() + bias[..., None]
+            hidden = torch.baddbmm(bias.flatten(0, 2)[..., None], weight.flatten(0, 2), hidden.relu())
         return hidden.view(expressions, frames, num_queries, height, width)
 
 
