@@ -154,6 +154,38 @@ def test_best_query_only_gives_the_same_answer():
         process(short, [(50, 70)], union_threshold=0.0)
 
 
+def test_probabilities_are_those_of_the_chosen_query():
+    """Also where the answer is refused, and from outputs that hold the best query alone."""
+    outputs = random_outputs()
+    process = tiny_processor().post_process_referring_video_segmentation
+    (answer,) = process(outputs, [(50, 70)], return_probabilities=True)
+    assert answer["probabilities"].shape == (3, 50, 70)
+    assert torch.equal(answer["probabilities"] > 0.5, answer["masks"])
+    (refused,) = process(outputs, [(50, 70)], threshold=1.0, return_probabilities=True)
+    assert refused["no_target"] and torch.equal(refused["probabilities"], answer["probabilities"])
+    outputs["pred_masks"] = outputs.pred_masks[:, :, [answer["query_index"]]]
+    outputs["selected_queries"] = torch.tensor([answer["query_index"]])
+    (best,) = process(outputs, [(50, 70)], return_probabilities=True)
+    assert torch.equal(best["probabilities"], answer["probabilities"])
+    with pytest.raises(ValueError, match="return_probabilities"):
+        process(outputs, [(50, 70)], return_probabilities=True, mode="padded_threshold_nearest")
+
+
+def test_candidates_are_the_masks_of_all_queries():
+    outputs = random_outputs(expressions=2)
+    processor = tiny_processor()
+    mode = "padded_threshold_nearest"
+    candidates = processor.post_process_candidates(outputs, [(50, 70)], video_indices=[0, 0], mode=mode)
+    answers = processor.post_process_referring_video_segmentation(outputs, [(50, 70)], video_indices=[0, 0], mode=mode)
+    for candidate, answer in zip(candidates, answers, strict=True):
+        assert candidate["masks"].shape == (3, 4, 50, 70) and candidate["scores"].shape == (3, 4)
+        assert torch.equal(candidate["masks"][:, answer["query_index"]], answer["masks"])
+        assert candidate["scores"][:, answer["query_index"]].mean() == pytest.approx(answer["score"])
+    outputs["selected_queries"] = torch.tensor([0, 0])
+    with pytest.raises(ValueError, match="best_query_only"):
+        processor.post_process_candidates(outputs, [(50, 70)])
+
+
 def test_indices_and_times_come_from_the_metadata(video_path):
     processor = tiny_processor()
     inputs = processor(videos=[clip(3), video_path], num_frames=3, return_metadata=True)

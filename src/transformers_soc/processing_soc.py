@@ -142,6 +142,7 @@ class SocProcessor(ProcessorMixin):
         video_metadata: Sequence[VideoMetadata] | None = None,
         union_threshold: float | None = None,
         mode: str = "logits_to_original",
+        return_probabilities: bool = False,
     ) -> list[dict[str, Any]]:
         """Choose a query per expression and turn its mask logits into masks of the video's own size.
 
@@ -166,6 +167,9 @@ class SocProcessor(ProcessorMixin):
                 official inference scripts do; where the model's input was padded, to the padded size times the scale,
                 and crops. "padded_threshold_nearest" thresholds at the padded input size, crops, and resizes the mask
                 by nearest neighbour, as the official evaluation does.
+            return_probabilities: also give `probabilities`, (frames, height, width) float32, of the chosen query's
+                pixels at the original size, whether or not the answer is "no target"; not with a `union_threshold` or
+                the mode "padded_threshold_nearest".
 
         Returns:
             A dict per expression, tensors on the CPU; frames are the real ones, without padding:
@@ -183,13 +187,73 @@ class SocProcessor(ProcessorMixin):
         Raises:
             ValueError: a mode or threshold that does not exist, arguments that do not fit together.
         """
-        if mode not in MODES:
-            raise ValueError(f"mode {mode!r} does not exist: use one of {', '.join(MODES)}")
         if not 0 <= mask_threshold <= 1:
             raise ValueError(f"mask_threshold is a probability in 0..1, got {mask_threshold}")
         threshold = self.threshold if threshold is None else threshold
         union_threshold = self.union_threshold if union_threshold is None else union_threshold
+        if return_probabilities and (union_threshold is not None or mode != "logits_to_original"):
+            raise ValueError("return_probabilities needs mode='logits_to_original' and no union_threshold")
 
+        geometries = self._geometries(
+            outputs, target_sizes, pixel_mask, video_indices, expressions, video_metadata, mode
+        )
+        results = []
+        for row, (video, geometry) in enumerate(geometries):
+            answer = self._answer(outputs, row, geometry, mask_threshold, threshold, union_threshold)
+            if return_probabilities:
+                logits = outputs.pred_masks[row, : geometry.num_frames]
+                selected = getattr(outputs, "selected_queries", None)
+                chosen = logits[:, [answer["query_index"] if selected is None else 0]]
+                answer["probabilities"] = torch.cat([geometry.enlarge(frame).sigmoid() for frame in chosen]).cpu()
+            answer["expression"] = None if expressions is None else expressions[row]
+            frames = len(answer["masks"])
+            answer.update(_frame_places(None if video_metadata is None else video_metadata[video], frames))
+            results.append(answer)
+        return results
+
+    def post_process_candidates(
+        self,
+        outputs: Any,
+        target_sizes: Sequence[Size] | torch.Tensor | None = None,
+        mask_threshold: float = 0.5,
+        *,
+        pixel_mask: torch.Tensor | None = None,
+        video_indices: Sequence[int] | torch.Tensor | None = None,
+        mode: str = "padded_threshold_nearest",
+    ) -> list[dict[str, torch.Tensor]]:
+        """The masks of all queries with their scores, which the A2D protocol ranks as detections.
+
+        Args:
+            as in `post_process_referring_video_segmentation`; `outputs` must hold the masks of all queries.
+
+        Returns:
+            A dict per expression, tensors on the CPU: `scores` (frames, queries), the sigmoid of the first class, and
+            `masks` (frames, queries, height, width) bool.
+        """
+        if getattr(outputs, "selected_queries", None) is not None:
+            raise ValueError("candidates need the masks of all queries: call the model without best_query_only")
+        geometries = self._geometries(outputs, target_sizes, pixel_mask, video_indices, None, None, mode)
+        results = []
+        for row, (_, geometry) in enumerate(geometries):
+            logits = outputs.pred_masks[row, : geometry.num_frames]
+            masks = torch.stack([geometry.resize(frame, mask_threshold) for frame in logits]).bool()
+            scores = outputs.logits[row, : geometry.num_frames, :, 0].float().sigmoid()
+            results.append({"scores": scores.cpu(), "masks": masks.cpu()})
+        return results
+
+    @staticmethod
+    def _geometries(
+        outputs: Any,
+        target_sizes: Sequence[Size] | torch.Tensor | None,
+        pixel_mask: torch.Tensor | None,
+        video_indices: Sequence[int] | torch.Tensor | None,
+        expressions: Sequence[str] | None,
+        video_metadata: Sequence[VideoMetadata] | None,
+        mode: str,
+    ) -> list[tuple[int, "_Geometry"]]:
+        """The video of each expression and its sizes; refuses arguments that do not fit together."""
+        if mode not in MODES:
+            raise ValueError(f"mode {mode!r} does not exist: use one of {', '.join(MODES)}")
         num_expressions = len(outputs.logits)
         for name, values in {"expressions": expressions, "video_indices": video_indices}.items():
             if values is not None and len(values) != num_expressions:
@@ -201,16 +265,18 @@ class SocProcessor(ProcessorMixin):
         num_videos = next(iter(counts.values()), None)
         indices = _resolve_indices(num_expressions, num_videos, video_indices)
 
-        results = []
-        for row, video in enumerate(indices):
-            padding = None if pixel_mask is None else pixel_mask[video]
-            geometry = _Geometry(outputs, padding, None if target_sizes is None else target_sizes[video], mode)
-            answer = self._answer(outputs, row, geometry, mask_threshold, threshold, union_threshold)
-            answer["expression"] = None if expressions is None else expressions[row]
-            frames = len(answer["masks"])
-            answer.update(_frame_places(None if video_metadata is None else video_metadata[video], frames))
-            results.append(answer)
-        return results
+        return [
+            (
+                video,
+                _Geometry(
+                    outputs,
+                    None if pixel_mask is None else pixel_mask[video],
+                    None if target_sizes is None else target_sizes[video],
+                    mode,
+                ),
+            )
+            for video in indices
+        ]
 
     @staticmethod
     def _answer(
@@ -293,12 +359,15 @@ class _Geometry:
             masks = self._interpolate(logits, self.padded).sigmoid() > mask_threshold
             masks = masks[:, : self.valid[0], : self.valid[1]]
             return functional.interpolate(masks[None].float(), size=self.target, mode="nearest")[0] > 0.5
+        return self.enlarge(logits).sigmoid() > mask_threshold
+
+    def enlarge(self, logits: torch.Tensor) -> torch.Tensor:
+        """Logits (queries, height, width) of the target size from logits (queries, h, w) of one frame."""
         scaled = tuple(
             round(padded * target / valid)
             for padded, target, valid in zip(self.padded, self.target, self.valid, strict=True)
         )
-        resized = self._interpolate(logits, scaled)[:, : self.target[0], : self.target[1]]
-        return resized.sigmoid() > mask_threshold
+        return self._interpolate(logits, scaled)[:, : self.target[0], : self.target[1]]
 
     @staticmethod
     def _interpolate(logits: torch.Tensor, size: tuple[int, ...]) -> torch.Tensor:
