@@ -4,12 +4,12 @@
 Trains soc-plus-micro, the small SOC++ of the package, on MovingShapes clips that are drawn as they are needed.
 
 Three stages, each starting from the one before:
-  attributes  the backbone says for each cell which colour, shape and motion it shows (heads thrown away);
+  attributes  the backbone says for each cell what the object there looks like and does (heads thrown away);
   grounding   the fused tokens say which cells a sentence means (heads thrown away);
   joint       the whole model learns the official losses.
 
 One process a core, one thread each, gradients averaged over processes:
-  torchrun --nproc_per_node 2 examples/train_soc_plus_micro.py --output runs/micro
+  torchrun --nproc_per_node 2 examples/train_soc_plus_micro.py --output runs/micro --bf16
 A killed run goes on where its last checkpoint was written: give the same command again.
 """
 
@@ -19,6 +19,7 @@ import math
 import os
 import shutil
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,19 +36,22 @@ from transformers_soc import SocConfig, SocModel, SocProcessor, SocVideoProcesso
 from transformers_soc.configuration_soc import BACKBONE_STAGES, VARIANTS
 from transformers_soc.data.moving_shapes import MovingShapesClip, render_clip
 from transformers_soc.data.moving_shapes_language import MovingShapesExpression
-from transformers_soc.data.moving_shapes_scene import COLOURS, MOTIONS, SHAPES
+from transformers_soc.data.moving_shapes_scene import COLOURS, MOTIONS, SHAPES, SIZES, TEXTURES
 from transformers_soc.video_processing_soc import resized_size
 
-SHORT_SIDE = 64  # of the model's input: 2 to 10 % of the side a frame are 0.3 to 1.6 cells of stride 4
-LONG_SIDE = 128
-HEAD_STRIDES = (8, 16)  # of the throw-away heads
+SHORT_SIDE = 80  # of the model's input: 2 to 10 % of the side a frame are 0.4 to 2 cells of stride 4
+LONG_SIDE = 160
+NUM_HEAD_LEVELS = 4  # the stem and the maps of strides 4, 8 and 16 carry throw-away attribute heads
+NUM_GROUNDING_LEVELS = 2  # fused levels of strides 8 and 16 carry throw-away grounding heads
 STAGES = ("attributes", "grounding", "joint")
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 # What one step draws: frames of the clips, and height over width and short side of the frames that are rendered.
-FRAME_COUNTS = (4, 6, 8, 8, 8, 8, 12)
+FRAME_COUNTS = (4, 4, 6, 6, 8, 8, 8, 12)
 ASPECTS = (1.0, 1.0, 1.0, 0.75, 0.5625, 1.33)
-NATIVE_SIDES = (64, 64, 96, 128)
+NATIVE_SIDES = (64, 64, 96, 128, 128, 192)
+# What is known of an object, and its words.
+ATTRIBUTES = {"colour": COLOURS, "shape": SHAPES, "motion": MOTIONS, "size": SIZES, "texture": TEXTURES}
 # Directions that a cell's object takes from one frame to the next: still, left, right, up, down.
 NUM_HEADINGS = 5
 IGNORED = -100
@@ -66,22 +70,23 @@ class Stage:
 
 
 RECIPE = {
-    "attributes": Stage(24, 0, 1e-3, 1e-3, 1.0, 0.3),
-    "grounding": Stage(8, 10, 1e-3, 5e-4, 1.0, 0.5),
+    "attributes": Stage(16, 0, 1.5e-3, 1.5e-3, 1.0, 0.4),
+    "grounding": Stage(8, 12, 1e-3, 5e-4, 1.0, 0.5),
     "joint": Stage(8, 6, 1e-3, 3e-4, 0.1, 0.6),
 }
 
 
 def micro_config(vocab_size: int) -> SocConfig:
-    """Sizes of soc-plus-micro: 3 million parameters."""
+    """Sizes of soc-plus-micro: 4.4 million parameters."""
     backbone = {
         "model_type": "soc_video_swin",
-        "embed_dim": 32,
-        "depths": (2, 2, 2, 2),
-        "num_heads": (2, 4, 4, 8),
+        "embed_dim": 48,
+        "depths": (2, 2, 2, 1),
+        "num_heads": (2, 2, 4, 8),
         "window_size": (8, 4, 4),
         "drop_path_rate": 0.0,
         "stem": "conv3d",
+        "stem_depths": (1, 3),
         "out_features": BACKBONE_STAGES,
     }
     text = {
@@ -101,7 +106,7 @@ def micro_config(vocab_size: int) -> SocConfig:
         "official_match_order": False,
         "d_model": 64,
         "mask_decoder_round_widths": True,
-        "num_queries": 6,
+        "num_queries": 4,
         "num_proxies": 8,
         "encoder_layers": 1,
         "decoder_layers": 2,
@@ -137,8 +142,10 @@ def build_processor(tokenizer: RobertaTokenizer) -> SocProcessor:
     return SocProcessor(SocVideoProcessor(size={"shortest_edge": SHORT_SIDE, "longest_edge": LONG_SIDE}), tokenizer)
 
 
-def draw_clip(index: int, seed: int, frames: int, height: int = 64, width: int = 64) -> MovingShapesClip:
-    return render_clip("train", index, seed, num_frames=frames, height=height, width=width, num_expressions=12)
+def draw_clip(
+    index: int, seed: int, frames: int, height: int = 64, width: int = 64, sentences: int = 12
+) -> MovingShapesClip:
+    return render_clip("train", index, seed, num_frames=frames, height=height, width=width, num_expressions=sentences)
 
 
 @dataclass
@@ -150,7 +157,7 @@ class Batch:
     video_indices: torch.Tensor  # (expressions,)
     labels: list[dict[str, torch.Tensor]]
     owners: torch.Tensor  # (videos, frames, H, W) object that is seen, -1 = ground
-    attributes: torch.Tensor  # (videos, objects, 3) colour, shape, motion
+    attributes: torch.Tensor  # (videos, objects, 5) classes of `ATTRIBUTES`
     headings: torch.Tensor  # (videos, objects, frames) way from the frame before
 
 
@@ -206,13 +213,11 @@ def draw_batch(step: int, stage: Stage, seed: int, rank: int, world: int) -> Bat
     videos, owners, attributes, headings = [], [], [], []
     texts, indices, labels = [], [], []
     for index in range(own):
-        clip = draw_clip(first + index, seed + 100, frames, height, width)
+        clip = draw_clip(first + index, seed + 100, frames, height, width, 12 if stage.sentences else 1)
         pixels, masks = shrink(clip)
         videos.append(pixels)
         owners.append(torch.from_numpy(np.where(masks.any(0), masks.argmax(0), -1)))
-        attributes.append(
-            [[COLOURS.index(o.colour), SHAPES.index(o.shape), MOTIONS.index(o.motion)] for o in clip.objects]
-        )
+        attributes.append([[words.index(getattr(o, n)) for n, words in ATTRIBUTES.items()] for o in clip.objects])
         headings.append([object_headings(o.centre, min(height, width)) for o in clip.objects])
         for expression in choose_expressions(clip, stage.sentences, rng) if stage.sentences else []:
             union = masks[list(expression.targets)].any(0)
@@ -220,7 +225,7 @@ def draw_batch(step: int, stage: Stage, seed: int, rank: int, world: int) -> Bat
             indices.append(index)
             labels.append({"masks": torch.from_numpy(union), "visible": torch.from_numpy(union.any((1, 2)))})
     objects = max(len(entry) for entry in attributes)
-    padded = np.full((own, objects, 3), IGNORED)
+    padded = np.full((own, objects, len(ATTRIBUTES)), IGNORED)
     padded_headings = np.full((own, objects, frames), IGNORED)
     for index, (entry, ways) in enumerate(zip(attributes, headings, strict=True)):
         padded[index, : len(entry)], padded_headings[index, : len(ways)] = entry, ways
@@ -236,30 +241,31 @@ def draw_batch(step: int, stage: Stage, seed: int, rank: int, world: int) -> Bat
 
 
 class AttributeHeads(nn.Module):
-    """Colour, shape, motion and heading of each cell of two backbone maps; thrown away after the training."""
+    """What each cell of four backbone maps shows where an object is, and its heading; thrown away after training."""
 
     def __init__(self, channels: list[int]):
         super().__init__()
-        classes = (len(COLOURS) + 1, len(SHAPES) + 1, len(MOTIONS) + 1, NUM_HEADINGS)
-        self.heads = nn.ModuleList(nn.ModuleList(nn.Linear(width, n) for n in classes) for width in channels)
+        classes = {name: len(words) for name, words in ATTRIBUTES.items()} | {"heading": NUM_HEADINGS}
+        self.heads = nn.ModuleList(
+            nn.ModuleDict({name: nn.Linear(width, number) for name, number in classes.items()}) for width in channels
+        )
 
-    def forward(self, maps: list[torch.Tensor], batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        """maps: (videos, frames, channels, h, w) of `HEAD_STRIDES`. Returns the loss and accuracies on objects."""
+    def forward(self, maps: Sequence[torch.Tensor], batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        """maps: (videos, frames, channels, h, w), finest first. Returns the loss and the accuracies by attribute."""
         total = maps[0].new_zeros(())
         right: dict[str, float] = {}
         for heads, feature_map in zip(self.heads, maps, strict=True):
             owners = cell_owners(batch.owners, feature_map.shape[-2:])
-            cells = feature_map.permute(0, 1, 3, 4, 2)
-            for number, (name, head) in enumerate(zip(("colour", "shape", "motion", "heading"), heads, strict=True)):
-                labels = cell_labels(owners, batch, number)
+            seen = owners >= 0
+            cells = feature_map.permute(0, 1, 3, 4, 2)[seen]  # (cells of objects, channels)
+            video, frame = seen.nonzero()[:, :2].unbind(1)
+            for name, head in heads.items():
+                known = batch.headings[video, owners[seen], frame]
+                if name != "heading":
+                    known = batch.attributes[video, owners[seen], list(ATTRIBUTES).index(name)]
                 logits = head(cells)
-                weight = logits.new_ones(logits.shape[-1])
-                weight[0] = 0.1 if number < 3 else 1.0  # class 0 is the ground, but for headings
-                total = total + functional.cross_entropy(
-                    logits.flatten(0, -2), labels.flatten(), weight, ignore_index=IGNORED
-                )
-                known = (owners >= 0) & (labels != IGNORED)
-                right[name] = float((logits.argmax(-1) == labels)[known].float().mean())
+                total = total + functional.cross_entropy(logits, known, ignore_index=IGNORED)
+                right[name] = float((logits.argmax(-1) == known)[known != IGNORED].float().mean())  # the last map's
         return total / len(maps), right
 
 
@@ -269,18 +275,6 @@ def cell_owners(owners: torch.Tensor, size: torch.Size) -> torch.Tensor:
     rows = ((torch.arange(size[0]) + 0.5) * height / size[0]).long()
     columns = ((torch.arange(size[1]) + 0.5) * width / size[1]).long()
     return owners[:, :, rows][..., columns]
-
-
-def cell_labels(owners: torch.Tensor, batch: Batch, number: int) -> torch.Tensor:
-    """Class (videos, frames, h, w) of each cell in attribute `number`; ground = 0, and ignored for headings."""
-    videos, frames = owners.shape[:2]
-    flat = owners.clamp(min=0).flatten(2)
-    if number == 3:
-        ways = batch.headings.transpose(1, 2)  # (videos, frames, objects)
-        labels = ways.gather(2, flat).view(owners.shape)
-        return torch.where(owners >= 0, labels, IGNORED)
-    values = batch.attributes[:, None, :, number].expand(videos, frames, -1) + 1
-    return torch.where(owners >= 0, values.gather(2, flat).view(owners.shape), 0)
 
 
 def grounding_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -296,6 +290,20 @@ def grounding_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     return 4 * entropy + 2 * (dice * exists).mean()
 
 
+def in_bfloat16(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """The backbone under autocast, which processors with bfloat16 products train faster; its maps stay float32."""
+
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            outputs = forward(*args, **kwargs)
+        outputs.feature_maps = tuple(feature_map.float() for feature_map in outputs.feature_maps)
+        if outputs.hidden_states is not None:
+            outputs.hidden_states = tuple(hidden.float() for hidden in outputs.hidden_states)
+        return outputs
+
+    return wrapped
+
+
 class Trainer:
     """State of a run: model, throw-away heads, optimizer, step, and an average of the weights."""
 
@@ -309,10 +317,13 @@ class Trainer:
         self.barrier()
         self.tokenizer = RobertaTokenizer.from_pretrained(tokenizer_folder)
         self.model = SocModel(micro_config(len(self.tokenizer))).train()
-        widths = self.model.backbone.num_features[2:4]
-        self.attribute_heads = AttributeHeads(widths)
-        self.grounding_heads = nn.ModuleList(nn.Linear(self.model.config.d_model, 1) for _ in HEAD_STRIDES)
-        self.average = {name: value.detach().clone() for name, value in self.model.named_parameters()}
+        self.attribute_heads = AttributeHeads(self.model.backbone.num_features[:NUM_HEAD_LEVELS])
+        self.grounding_heads = nn.ModuleList(
+            nn.Linear(self.model.config.d_model, 1) for _ in range(NUM_GROUNDING_LEVELS)
+        )
+        if options.bf16:
+            self.model.backbone.forward = in_bfloat16(self.model.backbone.forward)
+        self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.stage, self.step = STAGES[0], 0
         self.optimizer = self.new_optimizer()
 
@@ -335,8 +346,8 @@ class Trainer:
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
         if self.stage == "attributes":
-            maps = self.model.backbone(batch.videos).feature_maps[1:3]
-            return self.attribute_heads(maps, batch)
+            maps = self.model.backbone(batch.videos, output_hidden_states=True).hidden_states
+            return self.attribute_heads(maps[:NUM_HEAD_LEVELS], batch)
         words = self.tokenizer(batch.texts, padding=True, return_tensors="pt")
         if self.stage == "grounding":
             return self.grounding(batch, words)
@@ -348,11 +359,11 @@ class Trainer:
     def grounding(self, batch: Batch, words: Any) -> tuple[torch.Tensor, dict[str, float]]:
         """Where the fused levels see what the sentence means; only the parts before the transformer are trained."""
         model = self.model
-        maps = list(model.backbone(batch.videos).feature_maps)
-        attributes, right = self.attribute_heads(maps[1:3], batch)
+        maps = list(model.backbone(batch.videos, output_hidden_states=True).hidden_states)
+        attributes, right = self.attribute_heads(maps[:NUM_HEAD_LEVELS], batch)
         encoded, _ = model._encode_words(words["input_ids"], words["attention_mask"])
         total = 0.3 * attributes
-        for level, head in zip(model.level_projections(maps), self.grounding_heads, strict=False):
+        for level, head in zip(model.level_projections(maps[1:]), self.grounding_heads, strict=False):
             tokens = level[batch.video_indices].flatten(3).transpose(2, 3)
             fused = model.early_fusion.fuse_level(tokens, encoded)
             total = total + grounding_loss(head(fused).squeeze(-1).unflatten(2, level.shape[-2:]), batch)
@@ -380,8 +391,9 @@ class Trainer:
         self.optimizer.step()
         with torch.no_grad():
             decay = min(0.998, (self.step + 1) / (self.step + 20))
-            for name, value in self.model.named_parameters():
-                self.average[name].lerp_(value, 1 - decay)
+            for name, value in self.model.state_dict().items():
+                if value.is_floating_point():
+                    self.average[name].lerp_(value, 1 - decay)
         self.step += 1
         return {"loss": float(loss.detach())} | report
 
@@ -463,7 +475,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, help="folder of the run")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, nargs=3, default=(600, 500, 2000), help="of the three stages")
+    parser.add_argument("--steps", type=int, nargs=3, default=(700, 1000, 3600), help="of the three stages")
+    parser.add_argument("--bf16", action="store_true", help="run the backbone under bfloat16 autocast")
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--log-every", type=int, default=25)
     parser.add_argument("--curves", type=Path, metavar="PNG", help="draw the log of the run, and train nothing")

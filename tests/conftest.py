@@ -4,9 +4,11 @@
 
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
+import datasets
 import numpy as np
 import pytest
 from models import byte_tokenizer
@@ -16,6 +18,14 @@ from transformers import RobertaTokenizer
 from transformers_soc.processing_soc import SocProcessor
 from transformers_soc.video_io import write_video
 from transformers_soc.video_processing_soc import SocVideoProcessor
+
+
+@pytest.fixture(autouse=True, scope="session")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tables that the loaders build go to a folder of this run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path_factory.mktemp("datasets")))
+        yield
 
 
 def gray_frames(num_frames: int, height: int = 32, width: int = 48) -> np.ndarray:

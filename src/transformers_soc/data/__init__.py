@@ -5,9 +5,22 @@
 from importlib import import_module
 from typing import Any
 
-_HOMES = {"load_folder": "folder", "load_moving_shapes": "moving_shapes", "render_clip": "moving_shapes"}
+_HOMES = {
+    "load_a2d_sentences": "a2d_sentences",
+    "load_benchmark": "benchmarks",
+    "load_folder": "folder",
+    "load_jhmdb_sentences": "jhmdb_sentences",
+    "load_long_rvos": "long_rvos",
+    "load_mevis": "mevis",
+    "load_moving_shapes": "moving_shapes",
+    "load_refcoco": "refcoco",
+    "load_refer_davis": "refer_davis",
+    "load_refer_youtube_vos": "refer_youtube_vos",
+    "load_revos": "revos",
+    "render_clip": "moving_shapes",
+}
 
-__all__ = ["load_folder", "load_moving_shapes", "render_clip"]
+__all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -349,14 +349,17 @@ def load_moving_shapes(
 
 
 def _rows(pieces: Iterable[range], split: str, seed: int, options: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    from .schema import COMMON_FEATURES
+
     choice = MovingShapesOptions(**options)
+    empty = dict.fromkeys(COMMON_FEATURES)
     for piece in pieces:
         for index in piece:
-            yield from _rows_of_clip(split, index, seed, choice)
+            yield from (empty | row for row in _rows_of_clip(split, index, seed, choice))
 
 
 def _rows_of_clip(split: str, index: int, seed: int, options: MovingShapesOptions) -> Iterator[dict[str, Any]]:
-    """The rows of one clip, without rendering its colours."""
+    """The columns of one clip's rows that are not null, without rendering its colours."""
     parts = _compose(split, index, seed, options)
     num_frames, height, width = parts.masks.shape[1:]
     codes = [masks_to_rle(masks) for masks in parts.masks]
@@ -367,13 +370,6 @@ def _rows_of_clip(split: str, index: int, seed: int, options: MovingShapesOption
         yield {
             "dataset": "moving_shapes",
             "dataset_version": "v1",
-            "annotator": None,
-            "category": None,
-            "frame_indices": None,
-            "fps": None,
-            "mask_paths": None,
-            "mask_values": None,
-            "image_id": None,
             "split": split,
             "video_id": video_id,
             "expression_id": str(number),

@@ -15,6 +15,7 @@ COMMON_FEATURES = Features(
         "expression_type": Value("string"),
         "annotator": Value("int32"),
         "object_ids": List(Value("string")),
+        "annotation_ids": List(Value("string")),
         "category": Value("string"),
         "no_target": Value("bool"),
         "frames": List(Value("string")),
@@ -24,6 +25,7 @@ COMMON_FEATURES = Features(
         "height": Value("int32"),
         "width": Value("int32"),
         "fps": Value("float32"),
+        "audio_path": Value("string"),
         "mask_format": Value("string"),
         "mask_paths": List(Value("string")),
         "mask_values": List(Value("int32")),
@@ -34,4 +36,12 @@ COMMON_FEATURES = Features(
     }
 )
 
-__all__ = ["COMMON_FEATURES"]
+# What shards hold: the bytes of the files in place of their paths, one after the other or one video file.
+SHARD_FEATURES = Features(
+    {
+        ("frames_bytes" if name == "frames" else name): List(Value("binary")) if name == "frames" else feature
+        for name, feature in COMMON_FEATURES.items()
+    }
+)
+
+__all__ = ["COMMON_FEATURES", "SHARD_FEATURES"]
