@@ -158,8 +158,13 @@ def rle_runs(code: Mapping[str, Any], size: tuple[int, int] | None = None) -> np
 
 def read_label_image(path: str | Path) -> np.ndarray:
     """Labels (height, width) of a palette or grey image; of a colour image, 1 where it is not black."""
-    with Image.open(path) as image:
-        labels = np.asarray(image)
+    try:
+        with Image.open(path) as image:
+            labels = np.asarray(image)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} is not a whole image: {error}; get the file anew") from error
     return labels if labels.ndim == 2 else labels[..., :3].max(-1).clip(max=1)
 
 
@@ -291,9 +296,11 @@ class ClipDataset(Dataset):
         else:
             spans = consecutive_windows(num_frames, size)
         present = [target_presence(self.table[row]) for row in rows]
+        no_target = [self.table[row]["no_target"] for row in rows]
         windows = []
         for span in spans:
-            asked = [row for row, seen in zip(rows, present, strict=True) if seen[span].any() or not seen.any()]
+            known = zip(rows, present, no_target, strict=True)
+            asked = [row for row, seen, never in known if seen[span].any() or never]
             windows += [Window(asked, span)] if asked else []
         return windows
 

@@ -23,16 +23,16 @@ from typing import Any
 from datasets import Dataset, IterableDataset
 from transformers.utils import logging
 
-from .mevis import (
+from .meta_expressions import (
     frame_columns,
     hidden_columns,
     label_values,
     list_expressions,
     naming,
     read_video,
+    read_videos,
     video_folders,
 )
-from .refer_youtube_vos import read_videos
 from .tables import build_table, choose_split, require
 
 logger = logging.get_logger(__name__)
@@ -145,7 +145,7 @@ def _mask_paths(folder: Path, names: Sequence[str]) -> list[str | None]:
         return paths
     values = label_values(first)
     if not {0, OBJECT_VALUE}.issuperset(values):
-        raise ValueError(f"{first!r} has the values {values[:5]}, a mask has 0 and {OBJECT_VALUE}")
+        raise ValueError(f"{first!r} has the values {sorted(values)[:5]}, a mask has 0 and {OBJECT_VALUE}")
     return paths
 
 

@@ -21,7 +21,8 @@ from typing import Any
 from datasets import Dataset, IterableDataset
 from transformers.utils import logging
 
-from .refer_youtube_vos import expression_items, make_row, read_videos
+from .meta_expressions import read_videos
+from .refer_youtube_vos import expression_items, make_row
 from .tables import build_table, choose_split, read_json, require
 
 logger = logging.get_logger(__name__)

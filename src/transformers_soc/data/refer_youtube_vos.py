@@ -12,23 +12,19 @@ The functions below `load_refer_youtube_vos` also serve data sets that were conv
 """
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from datasets import Dataset, IterableDataset
 from transformers.utils import logging
 
-from .clips import read_label_image
+from .meta_expressions import Videos, label_values, read_videos
 from .tables import build_table, choose_split, frame_paths, image_size, numeric_order, read_json, require
 
 logger = logging.get_logger(__name__)
 
 SPLITS = {"train": (), "validation": ("valid",), "test": ()}
 FOLDERS = {"train": "train", "validation": "valid", "test": "test"}
-
-Videos = dict[str, dict[str, Any]]
 
 
 def load_refer_youtube_vos(
@@ -84,29 +80,6 @@ def load_refer_youtube_vos(
         frames_folder=str(require(folder / "JPEGImages", f"the frames of the split {name}")),
         masks_folder=str(require(folder / "Annotations", f"the masks of the split {name}")) if given else None,
     )
-
-
-def read_videos(path: Path) -> Videos:
-    """
-    The videos of a `meta_expressions.json`, each with "expressions" and "frames".
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it lacks something that every video and expression must have.
-    """
-    content = read_json(path, "the expressions and frames of the videos")
-    videos = content.get("videos") if isinstance(content, dict) else None
-    if not isinstance(videos, dict):
-        raise ValueError(f"{str(path)!r} has no 'videos'; get the file anew")
-    for video_id, video in videos.items():
-        if not (isinstance(video, dict) and isinstance(video.get("expressions"), dict) and video.get("frames")):
-            raise ValueError(f"{str(path)!r}: {video_id!r} lacks 'expressions' or 'frames'; get the file anew")
-        for expression_id, entry in video["expressions"].items():
-            if not (isinstance(entry, dict) and isinstance(entry.get("exp"), str)):
-                raise ValueError(
-                    f"{str(path)!r}: expression {expression_id!r} of {video_id!r} lacks 'exp'; get the file anew"
-                )
-    return videos
 
 
 def _leave_out_test(videos: Videos, root: Path) -> Videos:
@@ -233,14 +206,8 @@ def _check_object(item: Mapping[str, Any], masks: Sequence[str]) -> None:
         raise ValueError(f"{where} is about the object {object_id!r}; the objects of the video are {known}")
     if not object_id.isdecimal():
         raise ValueError(f"{where} is about the object {object_id!r}, which is no number that masks can have")
-    if objects is None and not any(int(object_id) in _label_values(path) for path in masks):
+    if objects is None and not any(int(object_id) in label_values(path) for path in masks):
         raise ValueError(f"{where} is about the object {object_id!r}, which none of its masks shows")
-
-
-@lru_cache(maxsize=1024)
-def _label_values(path: str) -> frozenset[int]:
-    """The values of an image of masks."""
-    return frozenset(np.flatnonzero(np.bincount(read_label_image(path).ravel())).tolist())
 
 
 __all__ = ["load_refer_youtube_vos"]

@@ -19,17 +19,16 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset
 
-from .mevis import (
-    check_code,
+from .mask_dict import check_code, rle_columns
+from .meta_expressions import (
     frame_columns,
     list_expressions,
     naming,
     read_once,
     read_video,
-    rle_columns,
+    read_videos,
     video_folders,
 )
-from .refer_youtube_vos import read_videos
 from .tables import build_table, choose_split, require
 
 SPLITS = {"train": (), "validation": ("valid",)}

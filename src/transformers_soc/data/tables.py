@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import shlex
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -145,7 +146,17 @@ def build_table(
     if streaming:
         return IterableDataset.from_generator(_rows, features=COMMON_FEATURES, gen_kwargs=kwargs, split=name)
     stamps = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in sources]
-    what = [make_row.__module__, make_row.__qualname__, shards, arguments, on_error, stamps, str(COMMON_FEATURES)]
+    what: list[Any] = [
+        make_row.__module__,
+        make_row.__qualname__,
+        shards,
+        arguments,
+        on_error,
+        stamps,
+        str(COMMON_FEATURES),
+    ]
+    if on_error == "skip":
+        what.append(time.time_ns())  # what was left out may have been repaired since
     fingerprint = hashlib.sha256(json.dumps(what).encode()).hexdigest()[:32]
     try:
         table = Dataset.from_generator(
