@@ -47,8 +47,8 @@ def answer(model: SocModel, processor: SocProcessor, frames: np.ndarray, texts: 
 
 def judge(target: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
     """J and F of (frames, height, width) masks, means over the frames, in percent."""
-    score = score_expression("", None, target, mask)
-    return 100 * score.region, 100 * score.boundary
+    score = score_expression("", None, mask, target)
+    return 100 * score.region, 100 * score.contour
 
 
 def opposite(text: str) -> str:

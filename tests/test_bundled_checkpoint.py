@@ -12,7 +12,7 @@ from transformers import pipeline
 
 import transformers_soc
 from transformers_soc.data.moving_shapes import render_clip
-from transformers_soc.metrics.segmentation import region_similarity
+from transformers_soc.metrics import region_similarity
 
 DIRECTIONS = ("left", "right", "up", "down")
 
@@ -48,8 +48,8 @@ def test_direction_words_choose_between_look_alikes(segment):
         answers = segment(clip.frames, [entry.text for entry in asked], threshold=0.0) if asked else []
         for entry, answer in zip(asked, answers, strict=True):
             other = clip.masks[list(entry.reversed_targets)].any(0)
-            own = region_similarity(clip.target_mask(entry), answer["masks"]).mean()
-            right.append(own > region_similarity(other, answer["masks"]).mean())
+            own = region_similarity(answer["masks"], clip.target_mask(entry)).mean()
+            right.append(own > region_similarity(answer["masks"], other).mean())
         if len(right) >= 30:
             break
     assert len(right) >= 30 and np.mean(right) > 0.8

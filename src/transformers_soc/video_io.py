@@ -14,7 +14,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -638,3 +638,11 @@ def masks_to_rle(masks: Iterable[np.ndarray]) -> list[dict[str, Any]]:
         raise ImportError("run-length codes need pycocotools: install it with `pip install pycocotools`") from error
     codes = [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in masks]
     return [{"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")} for code in codes]
+
+
+def rle_to_masks(codes: Sequence[Mapping[str, Any] | None], size: tuple[int, int] | None = None) -> np.ndarray:
+    """Masks (frames, height, width) bool of run-length codes; None is an empty mask of `size` (height, width)."""
+    from pycocotools import mask as coco_mask
+
+    empty = np.zeros(size or (0, 0), bool)
+    return np.stack([empty if code is None else coco_mask.decode(code).astype(bool) for code in codes])

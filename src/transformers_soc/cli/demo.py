@@ -64,8 +64,8 @@ def table(clip: MovingShapesClip, expressions: list[Any], results: list[dict[str
     width = max(len(expression.text) for expression in expressions)
     lines = [f"{'sentence':{width}}  {'kind':8}  score  answer"]
     for expression, result in zip(expressions, results, strict=True):
-        quality = score_expression(expression.text, expression.kind, clip.target_mask(expression), result["masks"])
-        answer = "no target" if result["no_target"] else f"J&F {50 * (quality.region + quality.boundary):.0f}"
+        quality = score_expression(expression.text, expression.kind, result["masks"], clip.target_mask(expression))
+        answer = "no target" if result["no_target"] else f"J&F {50 * (quality.region + quality.contour):.0f}"
         if bool(expression.targets) == result["no_target"]:
             answer += " (wrong)"
         lines.append(f"{expression.text:{width}}  {expression.kind:8}  {result['score']:.2f}   {answer}")

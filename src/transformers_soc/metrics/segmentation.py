@@ -1,105 +1,44 @@
 # Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
 # SPDX-License-Identifier: Apache-2.0
 """
-Region similarity J and boundary accuracy F as DAVIS defines them, per frame; their means over the frames of an
-expression and over expressions, as MeViS takes them; and how often "no target" is answered rightly.
+What the masks of one expression are worth, over all its frames, and means over expressions, as MeViS and Long-RVOS
+take them; and how often "no target" is answered rightly.
 """
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-BOUNDARY_TOLERANCE = 0.008  # of the diagonal of the frame
+from .frames import contour_accuracy, region_similarity
+from .records import unique_records
+from .temporal import spatio_temporal_iou, temporal_iou
 
 
-def _check_masks(target: np.ndarray, prediction: np.ndarray, void: np.ndarray | None) -> list[np.ndarray]:
-    """Both masks as bool (frames, height, width), without the void pixels, and the mask of the counted pixels."""
-    target, prediction = np.asarray(target, bool), np.asarray(prediction, bool)
-    if target.ndim != 3 or target.shape != prediction.shape:
+def no_target_accuracy(prediction: Sequence[bool], target: Sequence[bool]) -> dict[str, float | None]:
+    """
+    How often "no target" is answered where it should be and not where it should not, as GRES measures it.
+
+    Args:
+        prediction: for each sample, True where the answer is "no target"; for a video, that all masks are empty.
+        target: for each sample, True where there is no target.
+
+    Returns:
+        `N-acc`, the share of the samples without a target that are answered so, and `T-acc`, the share of those with a
+        target that are not; None where there are no such samples.
+
+    Raises:
+        ValueError: the numbers of samples differ.
+    """
+    refused, no_target = np.asarray(prediction, bool), np.asarray(target, bool)
+    if refused.ndim != 1 or refused.shape != no_target.shape:
         raise ValueError(
-            f"target and prediction must both be (frames, height, width), got {target.shape} and {prediction.shape}"
+            f"prediction and target must hold one bool each per sample, got {refused.shape} and {no_target.shape}"
         )
-    counted = np.ones_like(target) if void is None else ~np.asarray(void, bool)
-    if counted.shape != target.shape:
-        raise ValueError(f"void must have the shape of the masks, {target.shape}, got {counted.shape}")
-    return [target & counted, prediction & counted]
-
-
-def region_similarity(target: np.ndarray, prediction: np.ndarray, void: np.ndarray | None = None) -> np.ndarray:
-    """
-    Intersection over union J (frames,) float64 of masks (frames, height, width); 1 where the union is empty.
-
-    Args:
-        target, prediction: (frames, height, width), not 0 = object.
-        void: (frames, height, width), pixels that do not count.
-
-    Raises:
-        ValueError: the shapes differ; nothing is resized.
-    """
-    target, prediction = _check_masks(target, prediction, void)
-    union = (target | prediction).sum((1, 2))
-    shared = (target & prediction).sum((1, 2))
-    return np.where(union == 0, 1.0, shared / np.maximum(union, 1))
-
-
-def boundary_accuracy(
-    target: np.ndarray,
-    prediction: np.ndarray,
-    void: np.ndarray | None = None,
-    tolerance: float = BOUNDARY_TOLERANCE,
-) -> np.ndarray:
-    """
-    F (frames,) float64: the harmonic mean of precision and recall of the boundary pixels, of which one is right when
-    the other mask has a boundary pixel within the tolerance.
-
-    A mask that reaches the border of the frame has no boundary there, so a full frame has none at all.
-
-    Args:
-        target, prediction: (frames, height, width), not 0 = object.
-        void: (frames, height, width), pixels that do not count.
-        tolerance: in pixels from 1 on, else a share of the diagonal, rounded up to whole pixels.
-
-    Raises:
-        ValueError: the shapes differ; nothing is resized.
-    """
-    target, prediction = _check_masks(target, prediction, void)
-    height, width = target.shape[1:]
-    radius = tolerance if tolerance >= 1 else math.ceil(tolerance * math.hypot(height, width))
-    edges, found = boundary_map(target), boundary_map(prediction)
-    num_edges, num_found = edges.sum((1, 2)), found.sum((1, 2))
-    hit = (found & dilate(edges, radius)).sum((1, 2))
-    covered = (edges & dilate(found, radius)).sum((1, 2))
-    # Without boundary pixels nothing is wrong among them, unless all of the other mask's are missed.
-    precision = np.where(num_found == 0, 1.0, hit / np.maximum(num_found, 1))
-    recall = np.where(num_edges == 0, 1.0, covered / np.maximum(num_edges, 1))
-    total = precision + recall
-    return np.where(total == 0, 0.0, 2 * precision * recall / np.where(total == 0, 1.0, total))
-
-
-def boundary_map(masks: np.ndarray) -> np.ndarray:
-    """Pixels of bool masks (frames, height, width) that differ from the one to the right, below, or both."""
-    edges = np.zeros_like(masks)
-    edges[:, :, :-1] |= masks[:, :, :-1] != masks[:, :, 1:]
-    edges[:, :-1] |= masks[:, :-1] != masks[:, 1:]
-    edges[:, :-1, :-1] |= masks[:, :-1, :-1] != masks[:, 1:, 1:]
-    return edges
-
-
-def dilate(masks: np.ndarray, radius: float) -> np.ndarray:
-    """Grow bool masks (frames, height, width) by a disk; meant for masks with few pixels, such as boundaries."""
-    reach = math.floor(radius)
-    frames, height, width = masks.shape
-    grown = np.zeros((frames, height + 2 * reach, width + 2 * reach), bool)
-    frame, row, column = np.nonzero(masks)
-    places = np.ravel_multi_index((frame, row + reach, column + reach), grown.shape)
-    flat = grown.reshape(-1)
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
-            if down**2 + right**2 <= radius**2:
-                flat[places + (down * grown.shape[2] + right)] = True
-    return grown[:, reach : reach + height, reach : reach + width]
+    return {
+        "N-acc": float(refused[no_target].mean()) if no_target.any() else None,
+        "T-acc": float((~refused[~no_target]).mean()) if not no_target.all() else None,
+    }
 
 
 @dataclass(frozen=True)
@@ -110,7 +49,8 @@ class ExpressionScore:
     Args:
         sample_id: names the expression.
         kind: kind of expression, as the data set calls it; None where it has no kinds.
-        region, boundary: mean over all frames of J and F, in 0..1.
+        region, contour: mean over all frames of J and F, in 0..1.
+        temporal_iou, spatio_temporal_iou: tIoU and vIoU, in 0..1.
         no_target: the expression has no target in any frame.
         refused: the predicted masks of all frames are empty.
     """
@@ -118,36 +58,50 @@ class ExpressionScore:
     sample_id: str
     kind: str | None
     region: float
-    boundary: float
+    contour: float
+    temporal_iou: float
+    spatio_temporal_iou: float
     no_target: bool
     refused: bool
 
 
-def score_expression(sample_id: str, kind: str | None, target: np.ndarray, prediction: np.ndarray) -> ExpressionScore:
-    """Score masks (frames, height, width) of one expression; raises as `region_similarity` does."""
+def score_expression(sample_id: str, kind: str | None, prediction: np.ndarray, target: np.ndarray) -> ExpressionScore:
+    """
+    Score the masks (frames, height, width) of one expression.
+
+    Raises:
+        ValueError: the shapes differ, or there are no frames.
+    """
+    prediction, target = np.asarray(prediction, bool), np.asarray(target, bool)
+    if not len(target):
+        raise ValueError(f"{sample_id}: there are no frames to score")
     return ExpressionScore(
         sample_id=sample_id,
         kind=kind,
-        region=float(region_similarity(target, prediction).mean()),
-        boundary=float(boundary_accuracy(target, prediction).mean()),
-        no_target=not np.any(target),
-        refused=not np.any(prediction),
+        region=float(region_similarity(prediction, target).mean()),
+        contour=float(contour_accuracy(prediction, target).mean()),
+        temporal_iou=temporal_iou(prediction, target),
+        spatio_temporal_iou=spatio_temporal_iou(prediction, target),
+        no_target=not target.any(),
+        refused=not prediction.any(),
     )
 
 
-def summarize(scores: Iterable[ExpressionScore]) -> dict[str, dict[str, float | int | None]]:
+Summary = dict[str, dict[str, float | int | None]]
+
+
+def summarize(scores: Iterable[ExpressionScore]) -> Summary:
     """
     Means over expressions, for `all` of them, for those with a target (`target`) and for each kind.
 
-    Each sample id counts once, however often it is given.
+    Each sample id counts once, however often it is given, and the order does not matter.
 
     Returns:
-        for each group `expressions`, their number; `J`, `F` and `J&F` in percent; `no_target_accuracy`, the percentage
-        of expressions without a target that are refused, and `false_refusals`, that of those with a target; None where
-        there are no such expressions.
+        for each group `expressions`, their number; `J`, `F`, `J&F`, `tIoU` and `vIoU` in percent; `N-acc`, the
+        percentage of expressions without a target that are refused, and `T-acc`, that of those with a target that are
+        not; None where there are no such expressions.
     """
-    unique = {score.sample_id: score for score in scores}
-    groups: dict[str, list[ExpressionScore]] = {"all": list(unique.values())}
+    groups = {"all": unique_records(scores)}
     groups["target"] = [score for score in groups["all"] if not score.no_target]
     for kind in sorted({score.kind for score in groups["all"] if score.kind is not None}):
         groups[f"kind: {kind}"] = [score for score in groups["all"] if score.kind == kind]
@@ -156,39 +110,34 @@ def summarize(scores: Iterable[ExpressionScore]) -> dict[str, dict[str, float | 
 
 def _means(scores: list[ExpressionScore]) -> dict[str, float | int | None]:
     region = float(np.mean([score.region for score in scores]))
-    boundary = float(np.mean([score.boundary for score in scores]))
+    contour = float(np.mean([score.contour for score in scores]))
+    answers = no_target_accuracy([score.refused for score in scores], [score.no_target for score in scores])
     return {
         "expressions": len(scores),
         "J": 100 * region,
-        "F": 100 * boundary,
-        "J&F": 50 * (region + boundary),
-        "no_target_accuracy": _percentage([score.refused for score in scores if score.no_target]),
-        "false_refusals": _percentage([score.refused for score in scores if not score.no_target]),
+        "F": 100 * contour,
+        "J&F": 50 * (region + contour),
+        "tIoU": 100 * float(np.mean([score.temporal_iou for score in scores])),
+        "vIoU": 100 * float(np.mean([score.spatio_temporal_iou for score in scores])),
+        **{name: None if share is None else 100 * share for name, share in answers.items()},
     }
 
 
-def _percentage(answers: list[bool]) -> float | None:
-    return 100 * float(np.mean(answers)) if answers else None
-
-
-def format_table(summary: dict[str, dict[str, float | int | None]]) -> str:
-    """The summary as a table in plain text, a line for each group."""
-    columns = ["expressions", "J", "F", "J&F", "no_target_accuracy", "false_refusals"]
-    rows = [["", "number", "J", "F", "J&F", "no-target acc.", "false refusals"]]
+def format_table(summary: Summary) -> str:
+    """A summary as a table in plain text, a line for each group, a column for each number of the first group."""
+    columns = list(next(iter(summary.values()), {}))
+    rows = [["", *columns]]
     for name, values in summary.items():
-        cells = [values[column] for column in columns]
-        rows.append([name, *("-" if cell is None else f"{cell:.1f}" for cell in cells)])
-        rows[-1][1] = str(values["expressions"])
+        rows.append([name, *map(_cell, (values.get(column) for column in columns))])
     widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
     lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]).rstrip() for row in rows]
     return "\n".join(lines)
 
 
-__all__ = [
-    "ExpressionScore",
-    "boundary_accuracy",
-    "format_table",
-    "region_similarity",
-    "score_expression",
-    "summarize",
-]
+def _cell(value: float | int | None) -> str:
+    if value is None:
+        return "-"
+    return str(value) if isinstance(value, int) else f"{value:.1f}"
+
+
+__all__ = ["ExpressionScore", "format_table", "no_target_accuracy", "score_expression", "summarize"]
