@@ -13,6 +13,16 @@ On generated clips, a small model from its configuration:
     accelerate launch examples/finetune_referring_video_segmentation.py \
         --dataset moving_shapes --config_name config.json --processor_name processor --output_dir out
 
+On a benchmark, with the settings of a released checkpoint (`examples/recipes`); other arguments take precedence:
+
+    accelerate launch examples/finetune_referring_video_segmentation.py \
+        --recipe examples/recipes/soc_a2d_from_scratch_swin_t.yaml --data_root a2d_sentences --output_dir out
+
+On several data sets at once, each in its folder, or all in one:
+
+    accelerate launch examples/finetune_referring_video_segmentation.py \
+        --dataset refcoco mevis --data_root coco mevis --model_name_or_path model --output_dir out
+
 The output folder gets `best` and `last`, models with their processor for `from_pretrained`; `log.jsonl`, a line for
 each logged step and each evaluation; and `checkpoint-<step>`. After an interruption the same command with
 `--resume_from_checkpoint latest` goes on as if nothing had happened.
@@ -27,13 +37,16 @@ import json
 import math
 import os
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import datasets
 import torch
+import yaml
 from accelerate import Accelerator
 from accelerate.logging import get_logger
 from accelerate.utils import DistributedDataParallelKwargs, gather_object, send_to_device, set_seed
@@ -41,9 +54,11 @@ from huggingface_hub import create_repo, upload_folder
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import AutoTokenizer
+from transformers import AutoModel, AutoTokenizer
 
 from transformers_soc import SocConfig, SocModel, SocProcessor, SocVideoProcessor
+from transformers_soc.conversion import convert_video_swin_state_dict
+from transformers_soc.data.benchmarks import BENCHMARKS, load_benchmark
 from transformers_soc.data.clips import ClipDataset, EpochStream
 from transformers_soc.data.collator import SocDataCollator
 from transformers_soc.data.folder import load_folder
@@ -51,24 +66,34 @@ from transformers_soc.data.moving_shapes import load_moving_shapes
 from transformers_soc.data.transforms import CLIP_POLICIES, FLIP_WORDS, Augmentation
 from transformers_soc.metrics.evaluation import score_videos
 from transformers_soc.metrics.segmentation import format_table, summarize
+from transformers_soc.modeling_soc import CLASS_PRIOR_BIAS
 
 logger = get_logger(__name__)
+
+# The arguments that say what model training starts from, and those that fill parts of a new one.
+MODEL_SOURCES = ("model_name_or_path", "preset", "config_name")
+PART_WEIGHTS = ("backbone_weights", "text_weights")
 
 STATE_FILE, EMA_FILE, LOG_FILE = "training_state.json", "ema.safetensors", "log.jsonl"
 
 
 def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0].strip())
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0].strip(), allow_abbrev=False)
     add = parser.add_argument
+    # With a negative form, which overrides what a recipe switches on.
+    switch: dict[str, Any] = {"action": argparse.BooleanOptionalAction, "default": False}
 
-    add("--dataset", choices=["moving_shapes", "folder"], default="moving_shapes")
-    add("--data_root", type=Path, help="The folder, with `--dataset folder`.")
+    add("--recipe", type=Path, help="A YAML file of arguments, which those of the command line override.")
+
+    add("--dataset", nargs="+", choices=["moving_shapes", "folder", *BENCHMARKS], default=["moving_shapes"])
+    add("--data_root", nargs="+", type=Path, default=[], help="The folder of all data sets, or one for each.")
     add("--train_split", default="train")
     add("--validation_split", default="validation", help="Evaluated during training; 'none': no evaluation.")
     add("--num_train_videos", type=int, default=10_000, help="Of generated data.")
     add("--num_validation_videos", type=int, default=200, help="Of generated data.")
     add("--data_seed", type=int, default=0, help="Of generated data.")
-    add("--data_options", type=json.loads, default={}, help="Of generated data, as JSON: see `MovingShapesOptions`.")
+    add("--data_options", type=json.loads, default={}, help="Of the loader, as JSON; for one data set only.")
+    add("--images_as_videos", **switch, help="Images of RefCOCO become pseudo-videos of `--window_size` frames.")
 
     add("--model_name_or_path", help="A model to fine-tune.")
     add("--preset", help="Instead, a new model of this preset of `SocConfig.from_preset`.")
@@ -77,7 +102,10 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--tokenizer_name", help="For a new processor, where `--processor_name` is not given.")
     add("--short_side", type=int, help="Short side of the frames. Default: that of the processor.")
     add("--long_side", type=int, help="Limit of the long side. Default: that of the processor.")
-    add("--freeze_text_encoder", action="store_true")
+    add("--backbone_weights", type=Path, help="Of a new model: a Kinetics checkpoint of the Video-Swin release.")
+    add("--text_weights", help="Of a new model: a folder or a name on the Hub, such as roberta-base.")
+    add("--new_class_heads", **switch, help="Start them anew, as officially after pre-training on images.")
+    add("--freeze_text_encoder", **switch)
     add("--class_names", nargs="*", default=[], help="Categories, for a model of several classes.")
 
     add("--clip_policy", choices=CLIP_POLICIES, help="See `ClipDataset`. Default: whole for moving_shapes, else soc.")
@@ -93,7 +121,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
 
     add("--per_device_train_batch_size", type=int, default=1, help="Clips.")
     add("--gradient_accumulation_steps", type=int, default=1)
-    add("--gradient_checkpointing", action="store_true", help="Less memory, more time.")
+    add("--gradient_checkpointing", **switch, help="Less memory, more time.")
     add("--num_train_epochs", type=int, default=30)
     add("--max_train_steps", type=int, help="Updates; overrides `--num_train_epochs`.")
     add("--learning_rate", type=float, default=1e-4)
@@ -109,7 +137,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--mixed_precision", choices=["no", "fp16", "bf16"], default="no")
     add("--seed", type=int, default=42)
     add("--num_workers", type=int, default=0, help="Processes that load data, for each process that trains.")
-    add("--cpu", action="store_true")
+    add("--cpu", **switch)
 
     add("--output_dir", type=Path, required=True)
     add("--checkpointing_steps", default="epoch", help="Updates between checkpoints, or 'epoch'.")
@@ -118,32 +146,90 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--evaluation_steps", default="epoch", help="Updates between evaluations, or 'epoch'.")
     add("--threshold", type=float, help="Score below which evaluation takes the answer for 'no target'.")
     add("--logging_steps", type=int, default=10)
-    add("--profile", action="store_true", help="Wait for the device, so that the logged times are true on a GPU.")
-    add("--with_tracking", action="store_true")
+    add("--profile", **switch, help="Wait for the device, so that the logged times are true on a GPU.")
+    add("--with_tracking", **switch)
     add("--report_to", default="tensorboard", help="A tracker of Accelerate, or 'all'.")
-    add("--push_to_hub", action="store_true", help="Upload the best model in the end.")
+    add("--push_to_hub", **switch, help="Upload the best model in the end.")
     add("--hub_model_id", help="Default: the name of the output folder.")
-    add("--hub_private_repo", action="store_true")
+    add("--hub_private_repo", **switch)
 
-    args = parser.parse_args(arguments)
-    if args.dataset == "folder" and args.data_root is None:
-        parser.error("--dataset folder needs --data_root")
-    if sum(source is not None for source in (args.model_name_or_path, args.preset, args.config_name)) != 1:
+    arguments = sys.argv[1:] if arguments is None else arguments
+    args = parser.parse_args([*read_recipe(arguments, parser), *arguments])
+    check_args(args, parser)
+    args.clip_policy = args.clip_policy or ("whole" if args.dataset == ["moving_shapes"] else "soc")
+    return args
+
+
+def read_recipe(explicit: list[str], parser: argparse.ArgumentParser) -> list[str]:
+    """
+    The arguments of the recipe that the `explicit` ones name, as a command line would give them. Where they name
+    another model, the model of the recipe goes.
+    """
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("recipe", *MODEL_SOURCES):
+        early.add_argument(f"--{name}")
+    given = early.parse_known_args(explicit)[0]
+    if given.recipe is None:
+        return []
+    path = Path(given.recipe)
+    if not path.is_file():
+        parser.error(f"there is no recipe {given.recipe!r}")
+    try:
+        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        parser.error(f"{given.recipe!r} is not valid YAML: {error}")
+    if not isinstance(recipe, dict):
+        parser.error(f"{given.recipe!r} is no recipe: it must map names of arguments to values")
+    known = {action.dest for action in parser._actions} - {"help", "recipe"}
+    replaced = any(getattr(given, source) is not None for source in MODEL_SOURCES)
+    arguments: list[str] = []
+    for name, value in recipe.items():
+        if name not in known:
+            parser.error(f"{given.recipe!r}: there is no argument {name!r}")
+        if replaced and name in (*MODEL_SOURCES, *PART_WEIGHTS):
+            continue
+        if isinstance(value, bool):
+            arguments.append(f"--{name}" if value else f"--no-{name}")
+        elif isinstance(value, list):
+            arguments += [f"--{name}", *map(str, value)]
+        else:
+            arguments.append(f"--{name}={json.dumps(value) if isinstance(value, dict) else value}")
+    return arguments
+
+
+def check_args(args: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Refuse arguments that do not go together."""
+    folders = [name for name in args.dataset if name != "moving_shapes"]
+    if folders and not args.data_root:
+        parser.error(f"--dataset {' '.join(folders)} needs --data_root")
+    if folders and len(args.data_root) not in (1, len(folders)):
+        parser.error(f"give one --data_root, or one for each of {', '.join(folders)}; got {len(args.data_root)}")
+    if args.data_options and len(args.dataset) > 1:
+        parser.error("--data_options needs a single --dataset")
+    if sum(getattr(args, source) is not None for source in MODEL_SOURCES) != 1:
         parser.error("give one of --model_name_or_path, --preset and --config_name")
     if args.model_name_or_path is None and args.processor_name is None and args.tokenizer_name is None:
         parser.error("a new model needs --processor_name or --tokenizer_name")
-    args.clip_policy = args.clip_policy or ("whole" if args.dataset == "moving_shapes" else "soc")
-    return args
+    if args.model_name_or_path is not None and (args.backbone_weights or args.text_weights):
+        parser.error("--backbone_weights and --text_weights are for a new model, not for --model_name_or_path")
 
 
 # ---- data and model
 
 
 def load_table(args: argparse.Namespace, split: str, num_videos: int) -> Any:
-    """A split in the common schema."""
-    if args.dataset == "folder":
-        return load_folder(args.data_root, split)
-    return load_moving_shapes(split, num_videos, seed=args.data_seed, **args.data_options)
+    """A split of all data sets, one after the other, in the common schema."""
+    roots = iter(args.data_root * len(args.dataset) if len(args.data_root) == 1 else args.data_root)
+    tables = []
+    for name in args.dataset:
+        if name == "moving_shapes":
+            tables.append(load_moving_shapes(split, num_videos, seed=args.data_seed, **args.data_options))
+        elif name == "folder":
+            tables.append(load_folder(next(roots), split))
+        else:
+            options = {"as_video": True} if args.images_as_videos and name.startswith("refcoco") else {}
+            tables.append(load_benchmark(name, next(roots), split, **(options | args.data_options)))
+    return datasets.concatenate_datasets(tables)
 
 
 def load_model(args: argparse.Namespace) -> tuple[SocModel, SocProcessor]:
@@ -163,11 +249,26 @@ def load_model(args: argparse.Namespace) -> tuple[SocModel, SocProcessor]:
         model = SocModel(SocConfig.from_preset(args.preset))
     else:
         model = SocModel(SocConfig.from_pretrained(args.config_name))
+    load_parts(model, args)
     if args.freeze_text_encoder:
         model.text_encoder.requires_grad_(False)
     if args.gradient_checkpointing:
         model.activation_checkpointing_enable(activation_checkpointing_kwargs={"use_reentrant": False})
     return model, processor
+
+
+def load_parts(model: SocModel, args: argparse.Namespace) -> None:
+    """Pre-trained weights of the parts of a new model, and new class heads for a trained one."""
+    if args.backbone_weights is not None:
+        checkpoint = torch.load(args.backbone_weights, map_location="cpu", weights_only=True)
+        model.backbone.load_state_dict(convert_video_swin_state_dict(checkpoint, model.backbone.config))
+    if args.text_weights is not None:
+        pooled = model.config.uses_pooled_sentence
+        text = AutoModel.from_pretrained(args.text_weights, add_pooling_layer=pooled, dtype=torch.float32)
+        model.text_encoder.load_state_dict(text.state_dict())
+    for head in model.class_heads if args.new_class_heads else ():
+        head.reset_parameters()
+        torch.nn.init.constant_(head.bias, CLASS_PRIOR_BIAS)
 
 
 class LossOnly(torch.nn.Module):

@@ -3,7 +3,8 @@
 """
 Trains soc-plus-micro, the small SOC++ of the package, on MovingShapes clips that are drawn as they are needed.
 
-Three stages, each starting from the one before:
+Four stages, each starting from the one before:
+  stem        the convolutions before the attention learn to tell looks and headings apart, on short clips;
   attributes  the backbone says for each cell what the object there looks like and does (heads thrown away);
   grounding   the fused tokens say which cells a sentence means (heads thrown away);
   joint       the whole model learns the official losses.
@@ -43,7 +44,7 @@ SHORT_SIDE = 80  # of the model's input: 2 to 10 % of the side a frame are 0.4 t
 LONG_SIDE = 160
 NUM_HEAD_LEVELS = 4  # the stem and the maps of strides 4, 8 and 16 carry throw-away attribute heads
 NUM_GROUNDING_LEVELS = 2  # fused levels of strides 8 and 16 carry throw-away grounding heads
-STAGES = ("attributes", "grounding", "joint")
+STAGES = ("stem", "attributes", "grounding", "joint")
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 # What one step draws: frames of the clips, and height over width and short side of the frames that are rendered.
@@ -59,10 +60,11 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Stage:
-    """Clips a step over all processes, sentences a clip, learning rates, and gradient norm to clip at."""
+    """Clips a step over all processes, sentences a clip, frames, learning rates, and gradient norm to clip at."""
 
     clips: int
     sentences: int
+    frames: tuple[int, ...]
     rate: float
     backbone_rate: float
     clip_norm: float
@@ -70,13 +72,23 @@ class Stage:
 
 
 RECIPE = {
-    "attributes": Stage(16, 0, 1.5e-3, 1.5e-3, 1.0, 0.4),
-    "grounding": Stage(8, 12, 1e-3, 5e-4, 1.0, 0.5),
-    "joint": Stage(8, 6, 1e-3, 3e-4, 0.1, 0.6),
+    "stem": Stage(40, 0, (4,), 3e-3, 3e-3, 1.0, 0.5),
+    "attributes": Stage(24, 0, (4, 4, 6, 8), 1.5e-3, 1.5e-3, 1.0, 0.4),
+    "grounding": Stage(8, 12, FRAME_COUNTS, 1e-3, 5e-4, 1.0, 0.5),
+    "joint": Stage(8, 6, FRAME_COUNTS, 1e-3, 3e-4, 0.1, 0.6),
 }
 
 
-def micro_config(vocab_size: int) -> SocConfig:
+# What `--variant` changes, to see what the parts of SOC++ are worth.
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "soc++": VARIANTS["soc++"] | {"official_match_order": False},
+    "soc": VARIANTS["soc"],
+    "no-cluster": VARIANTS["soc++"]
+    | {"official_match_order": False, "video_cluster": False, "frame_weighting": False, "query_fusion": "none"},
+}
+
+
+def micro_config(vocab_size: int, variant: str = "soc++") -> SocConfig:
     """Sizes of soc-plus-micro: 4.4 million parameters."""
     backbone = {
         "model_type": "soc_video_swin",
@@ -102,8 +114,7 @@ def micro_config(vocab_size: int) -> SocConfig:
         "attention_probs_dropout_prob": 0.0,
     }
     parts = ("fusion", "encoder", "decoder", "cluster", "query_fusion")
-    fields = VARIANTS["soc++"] | {
-        "official_match_order": False,
+    fields = ARCHITECTURES[variant] | {
         "d_model": 64,
         "mask_decoder_round_widths": True,
         "num_queries": 4,
@@ -204,7 +215,7 @@ def choose_expressions(clip: MovingShapesClip, count: int, rng: np.random.Genera
 def draw_batch(step: int, stage: Stage, seed: int, rank: int, world: int) -> Batch:
     """The clips of one process in one step; all processes draw the same size and number of frames."""
     shared = np.random.default_rng([seed, step])
-    frames, aspect = int(shared.choice(FRAME_COUNTS)), float(shared.choice(ASPECTS))
+    frames, aspect = int(shared.choice(stage.frames)), float(shared.choice(ASPECTS))
     side = int(shared.choice(NATIVE_SIDES))
     height, width = (side, round(side / aspect)) if aspect <= 1 else (round(side * aspect), side)
     own = stage.clips // world
@@ -254,7 +265,7 @@ class AttributeHeads(nn.Module):
         """maps: (videos, frames, channels, h, w), finest first. Returns the loss and the accuracies by attribute."""
         total = maps[0].new_zeros(())
         right: dict[str, float] = {}
-        for heads, feature_map in zip(self.heads, maps, strict=True):
+        for level, (heads, feature_map) in enumerate(zip(self.heads, maps, strict=False)):
             owners = cell_owners(batch.owners, feature_map.shape[-2:])
             seen = owners >= 0
             cells = feature_map.permute(0, 1, 3, 4, 2)[seen]  # (cells of objects, channels)
@@ -264,8 +275,10 @@ class AttributeHeads(nn.Module):
                 if name != "heading":
                     known = batch.attributes[video, owners[seen], list(ATTRIBUTES).index(name)]
                 logits = head(cells)
-                total = total + functional.cross_entropy(logits, known, ignore_index=IGNORED)
-                right[name] = float((logits.argmax(-1) == known)[known != IGNORED].float().mean())  # the last map's
+                weight = 3.0 if name == "shape" else 1.0  # shapes are learned last
+                total = total + weight * functional.cross_entropy(logits, known, ignore_index=IGNORED)
+                accuracy = float((logits.argmax(-1) == known)[known != IGNORED].float().mean())
+                right[name if level else f"{name} (stem)"] = accuracy  # of the last map, and of the stem
         return total / len(maps), right
 
 
@@ -316,7 +329,7 @@ class Trainer:
             build_tokenizer().save_pretrained(tokenizer_folder)
         self.barrier()
         self.tokenizer = RobertaTokenizer.from_pretrained(tokenizer_folder)
-        self.model = SocModel(micro_config(len(self.tokenizer))).train()
+        self.model = SocModel(micro_config(len(self.tokenizer), options.variant)).train()
         self.attribute_heads = AttributeHeads(self.model.backbone.num_features[:NUM_HEAD_LEVELS])
         self.grounding_heads = nn.ModuleList(
             nn.Linear(self.model.config.d_model, 1) for _ in range(NUM_GROUNDING_LEVELS)
@@ -345,6 +358,10 @@ class Trainer:
         return torch.optim.AdamW(groups, lr=recipe.rate, weight_decay=1e-4)
 
     def loss(self, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
+        if self.stage == "stem":
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.options.bf16):
+                stem = self.model.backbone.stem(batch.videos)
+            return self.attribute_heads([stem.float().permute(0, 1, 4, 2, 3)], batch)
         if self.stage == "attributes":
             maps = self.model.backbone(batch.videos, output_hidden_states=True).hidden_states
             return self.attribute_heads(maps[:NUM_HEAD_LEVELS], batch)
@@ -475,8 +492,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, help="folder of the run")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, nargs=3, default=(700, 1000, 3600), help="of the three stages")
+    parser.add_argument("--steps", type=int, nargs=4, default=(1000, 350, 900, 3300), help="of the four stages")
     parser.add_argument("--bf16", action="store_true", help="run the backbone under bfloat16 autocast")
+    parser.add_argument("--variant", choices=ARCHITECTURES, default="soc++")
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--log-every", type=int, default=25)
     parser.add_argument("--curves", type=Path, metavar="PNG", help="draw the log of the run, and train nothing")

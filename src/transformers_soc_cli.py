@@ -15,6 +15,17 @@ PROGRAM = "transformers-soc"
 FAILURE = 1
 INTERRUPTED = 130
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+BENCHMARKS = (
+    "a2d_sentences",
+    "jhmdb_sentences",
+    "refer_youtube_vos",
+    "refer_davis",
+    "mevis",
+    "refcoco",
+    "long_rvos",
+    "revos",
+)
+REFCOCO_VARIANTS = ("refcoco", "refcoco+", "refcocog")
 
 
 def positive_int(text: str) -> int:
@@ -22,6 +33,14 @@ def positive_int(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return value
+
+
+def whole_number(text: str) -> int:
+    """Parse a whole number of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is below 0")
     return value
 
 
@@ -51,8 +70,10 @@ def build_parser() -> argparse.ArgumentParser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     _add_segment(commands, [shared])
+    _add_segment_collection(commands, [shared])
     _add_convert(commands, [shared])
     _add_demo(commands, [shared])
+    _add_data(commands, [shared])
     commands.add_parser(
         "info",
         parents=[shared],
@@ -71,10 +92,21 @@ def _add_segment(commands: argparse._SubParsersAction, parents: list[argparse.Ar
     )
     parser.add_argument("video", metavar="VIDEO", help="video file or folder of frames")
     parser.add_argument("sentences", metavar="SENTENCE", nargs="+", help="description of an object in the video")
+    parser.add_argument("--output", required=True, metavar="FILE.mp4", help="overlay video to write")
+    _add_answering(parser)
+    parser.add_argument("--masks-dir", metavar="DIR", help="also write the masks as PNG files, a folder per sentence")
+    parser.add_argument("--rle", metavar="FILE.json", help="also write the masks as COCO run-length codes")
+    parser.add_argument("--overwrite", action="store_true", help="replace output that already exists")
+    parser.add_argument(
+        "--device", metavar="NAME", help="device such as cpu or cuda:0 (default: an accelerator, if any)"
+    )
+
+
+def _add_answering(parser: argparse.ArgumentParser) -> None:
+    """Options of all commands that answer sentences."""
     parser.add_argument(
         "--model", metavar="DIR", help="checkpoint folder (or id) of a SOC model (default: the bundled soc-plus-micro)"
     )
-    parser.add_argument("--output", required=True, metavar="FILE.mp4", help="overlay video to write")
     sampling = parser.add_mutually_exclusive_group()
     sampling.add_argument("--num-frames", type=positive_int, metavar="N", help="take N evenly spaced frames")
     sampling.add_argument("--fps", type=positive_float, metavar="F", help="take F frames per second")
@@ -85,14 +117,47 @@ def _add_segment(commands: argparse._SubParsersAction, parents: list[argparse.Ar
         metavar="T",
         help="score below which a sentence has no target (default: the value saved with the model)",
     )
-    parser.add_argument("--masks-dir", metavar="DIR", help="also write the masks as PNG files, a folder per sentence")
-    parser.add_argument("--rle", metavar="FILE.json", help="also write the masks as COCO run-length codes")
-    parser.add_argument("--overwrite", action="store_true", help="replace output that already exists")
-    parser.add_argument(
-        "--device", metavar="NAME", help="device such as cpu or cuda:0 (default: an accelerator, if any)"
-    )
     parser.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of the model (default: auto)")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
+
+
+def _add_segment_collection(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "segment-collection",
+        parents=parents,
+        help="segment many videos, in one process or with Ray",
+        description="Segment the objects that sentences describe in many videos, and write masks, scores and boxes to "
+        "Parquet shards. Started again, the command goes on where it stopped.",
+    )
+    parser.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="folder with videos and sentences.json ({file: [sentence, ...]}), Parquet file with the columns "
+        "sample_id, video and sentences, or folder of a saved data set with them",
+    )
+    parser.add_argument("output", metavar="OUTPUT", help="new folder to write, or that of a former run")
+    _add_answering(parser)
+    parser.add_argument(
+        "--num-workers",
+        type=whole_number,
+        default=0,
+        metavar="N",
+        help="processes of Ray that hold the model each (default: 0, this process, without Ray)",
+    )
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="Ray cluster that runs already (default: workers on this machine)"
+    )
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="where the model runs (default: a GPU, if any)")
+    parser.add_argument(
+        "--threads-per-worker",
+        type=positive_int,
+        metavar="N",
+        help="cores of each worker (default: those of this machine, shared; with --address 1)",
+    )
+    parser.add_argument(
+        "--gpus-per-worker", type=positive_float, default=1.0, metavar="F", help="share of a GPU (default: 1)"
+    )
+    parser.add_argument("--retry-failed", action="store_true", help="try the videos again that have failed")
 
 
 def _add_convert(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
@@ -127,6 +192,47 @@ def _add_demo(commands: argparse._SubParsersAction, parents: list[argparse.Argum
     parser.add_argument("--output", default="demo", metavar="DIR", help="folder to write (default: demo)")
 
 
+def _add_data(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser(
+        "data",
+        help="check the files of a benchmark, or write them as Parquet shards",
+        description="Check the files of a benchmark, or write them as Parquet shards to stream from.",
+    )
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", title="actions", required=True)
+    benchmark = argparse.ArgumentParser(add_help=False)
+    benchmark.add_argument("name", metavar="NAME", choices=BENCHMARKS, help=", ".join(BENCHMARKS))
+    benchmark.add_argument("root", metavar="ROOT", help="folder of the benchmark")
+    benchmark.add_argument("--variant", choices=REFCOCO_VARIANTS, default="refcoco", help="of refcoco")
+    benchmark.add_argument(
+        "--version", dest="benchmark_version", choices=("v1", "v2"), default="v1", help="of mevis (default: v1)"
+    )
+    check = actions.add_parser(
+        "check",
+        parents=[*parents, benchmark],
+        help="say what is there and what is missing",
+        description="Say which files of a benchmark are there, which are missing and where they come from, and "
+        "whether the numbers of videos and expressions are the official ones. The exit code is 0 if a split is "
+        "complete.",
+    )
+    check.add_argument("--deep", action="store_true", help="also open the header of each image and video file")
+    check.add_argument("--json", action="store_true", help="print JSON")
+    push = actions.add_parser(
+        "push",
+        parents=[*parents, benchmark],
+        help="write Parquet shards and upload them to the Hub",
+        description="Write the complete splits of a benchmark as Parquet shards with the bytes of the frames, and "
+        "upload them to a data set repository. Started again, the command goes on where it stopped.",
+    )
+    push.add_argument(
+        "repository", metavar="REPO", nargs="?", help="id of the repository, made when it does not exist"
+    )
+    push.add_argument("--output", metavar="DIR", help="write the shards to this folder and upload nothing")
+    push.add_argument("--license", required=True, metavar="L", help="licence of the data, as the Hub names licences")
+    push.add_argument("--split", metavar="S", action="append", help="only this split; may be repeated")
+    push.add_argument("--samples", metavar="FILE", help="of jhmdb_sentences: a published draw of frames")
+    push.add_argument("--private", action="store_true", help="make a new repository private")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     parser = build_parser()
@@ -136,9 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{PROGRAM} {metadata.version(PROGRAM)}")
         return 0
     if options.command is None:
-        parser.error("a command is needed: segment, convert, demo or info")
+        parser.error("a command is needed: segment, segment-collection, convert, demo, data or info")
     try:
-        importlib.import_module(f"transformers_soc.cli.{options.command}").run(options)
+        command = importlib.import_module(f"transformers_soc.cli.{options.command.replace('-', '_')}")
+        return command.run(options) or 0
     except (ValueError, OSError, TypeError, ImportError) as error:
         if options.debug:
             raise
@@ -148,7 +255,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return INTERRUPTED
-    return 0
 
 
 if __name__ == "__main__":

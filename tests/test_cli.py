@@ -48,7 +48,7 @@ def run(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-@pytest.mark.parametrize("arguments", [[], ["segment"], ["convert"], ["demo"], ["info"]])
+@pytest.mark.parametrize("arguments", [[], ["segment"], ["convert"], ["demo"], ["data"], ["data", "push"], ["info"]])
 def test_help_imports_neither_torch_nor_the_package(arguments):
     script = (
         "import sys, transformers_soc_cli\n"
@@ -71,6 +71,8 @@ def test_help_imports_neither_torch_nor_the_package(arguments):
         ["segment", "clip.mp4", "a dog", "--model", "m", "--output", "o.mp4", "--threshold", "1.5"],
         ["segment", "clip.mp4", "a dog", "--model", "m", "--output", "o.mp4", "--fps", "5", "--stride", "2"],
         ["convert", "file.pth", "--output", "o"],
+        ["data", "check", "unknown", "folder"],
+        ["data", "push", "mevis", "folder", "me/mevis"],
     ],
 )
 def test_wrong_usage_exits_with_2(capsys, arguments):

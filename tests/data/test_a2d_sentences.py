@@ -12,7 +12,8 @@ import pytest
 from miniature_a2d_sentences import EXPRESSIONS, MISSED, ROWS, VIDEOS, make_a2d_sentences
 
 from transformers_soc.data.a2d_sentences import load_a2d_sentences
-from transformers_soc.data.clips import ClipDataset, group_by_video, read_frames, read_masks, target_presence
+from transformers_soc.data.clips import ClipDataset, group_by_video
+from transformers_soc.data.pixels import read_frames, read_masks, target_presence
 
 MASKS = "text_annotations/a2d_annotation_with_instances"
 TEXTS = "text_annotations/a2d_annotation.txt"

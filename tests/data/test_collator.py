@@ -13,8 +13,9 @@ from conftest import tiny_processor
 from models import tiny_model
 from PIL import Image
 
-from transformers_soc.data.clips import ClipDataset, EpochStream, group_by_video, read_clip, read_masks
+from transformers_soc.data.clips import ClipDataset, EpochStream, group_by_video, read_clip
 from transformers_soc.data.collator import SocDataCollator
+from transformers_soc.data.pixels import read_masks
 from transformers_soc.data.schema import COMMON_FEATURES
 from transformers_soc.data.transforms import Augmentation, Clip
 from transformers_soc.video_io import masks_to_rle
@@ -40,10 +41,13 @@ def make_rows(folder: Path, num_frames: int, video: str, masks: dict[str, np.nda
     columns = {"dataset": "own", "split": "train", "video_id": video, "frames": frames, "num_frames": num_frames}
     columns |= {"height": 24, "width": 32, "mask_format": "rle", "annotated_frame_indices": list(range(num_frames))}
     own = [
-        {"expression": text, "mask_rles": [[code] for code in masks_to_rle(mask)], "sample_id": f"{video}/{text}"}
+        {"expression": text, "mask_rles": [[code] for code in masks_to_rle(mask)], "no_target": not mask.any()}
         for text, mask in masks.items()
     ]
-    return [dict.fromkeys(COMMON_FEATURES) | columns | row | fields for row in own]
+    columns |= fields
+    return [
+        dict.fromkeys(COMMON_FEATURES) | columns | row | {"sample_id": f"{video}/{row['expression']}"} for row in own
+    ]
 
 
 def seen_in(num_frames: int, *frames: int) -> np.ndarray:
@@ -165,8 +169,8 @@ def test_png_masks(tmp_path: Path):
     assert ClipDataset([row], window_size=3)[0].masks.any((0, 2, 3)).tolist() == [False, True, False]
     with pytest.raises(ValueError, match="a/one: mask 1 is"):
         read_masks(row | {"height": 20}, [1])
-    with pytest.raises(ValueError, match="'h5' cannot be read"):
-        read_masks(row | {"mask_format": "h5"}, [1])
+    with pytest.raises(ValueError, match="'polygon' cannot be read"):
+        read_masks(row | {"mask_format": "polygon"}, [1])
 
 
 def test_class_labels_follow_the_categories(tmp_path: Path):

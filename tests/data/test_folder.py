@@ -9,8 +9,9 @@ import pytest
 from conftest import gray_frames
 from PIL import Image
 
-from transformers_soc.data.clips import read_clip, read_frames, target_presence
+from transformers_soc.data.clips import read_clip
 from transformers_soc.data.folder import load_folder
+from transformers_soc.data.pixels import read_frames, target_presence
 from transformers_soc.data.schema import COMMON_FEATURES
 from transformers_soc.video_io import write_video
 

@@ -22,8 +22,9 @@ from miniature_jhmdb_sentences import (
 )
 from scipy.io import savemat
 
-from transformers_soc.data.clips import ClipDataset, group_by_video, read_frames, read_masks, target_presence
+from transformers_soc.data.clips import ClipDataset, group_by_video
 from transformers_soc.data.jhmdb_sentences import load_jhmdb_sentences, save_samples
+from transformers_soc.data.pixels import read_frames, read_masks, target_presence
 
 
 @pytest.fixture(scope="module")

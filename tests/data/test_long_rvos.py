@@ -9,8 +9,8 @@ import pytest
 from miniature_long_rvos import ABSENT, Truth, make_long_rvos
 from PIL import Image
 
-from transformers_soc.data.clips import read_masks, target_presence
 from transformers_soc.data.long_rvos import load_long_rvos
+from transformers_soc.data.pixels import read_masks, target_presence
 from transformers_soc.data.schema import COMMON_FEATURES
 
 

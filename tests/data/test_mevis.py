@@ -10,8 +10,8 @@ import pytest
 from miniature_mevis import ODD_VIDEO, Truth, make_mevis
 from pycocotools import mask as coco_mask
 
-from transformers_soc.data.clips import read_frames, read_masks, rle_runs
 from transformers_soc.data.mevis import load_mevis
+from transformers_soc.data.pixels import read_frames, read_masks, rle_runs
 from transformers_soc.data.schema import COMMON_FEATURES
 from transformers_soc.video_io import masks_to_rle
 

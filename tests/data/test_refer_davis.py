@@ -12,7 +12,7 @@ from miniature_refer_davis import Truth, convert_refer_davis, make_refer_davis
 from transformers.testing_utils import CaptureLogger
 
 from transformers_soc.data import refer_davis, tables
-from transformers_soc.data.clips import read_masks, target_presence
+from transformers_soc.data.pixels import read_masks, target_presence
 from transformers_soc.data.refer_davis import load_refer_davis
 from transformers_soc.data.schema import COMMON_FEATURES
 

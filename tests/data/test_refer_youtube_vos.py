@@ -14,7 +14,8 @@ from miniature_refer_youtube_vos import ODD_TEXTS, Truth, make_refer_youtube_vos
 from transformers.testing_utils import CaptureLogger
 
 from transformers_soc.data import refer_youtube_vos, tables
-from transformers_soc.data.clips import ClipDataset, read_frames, read_masks
+from transformers_soc.data.clips import ClipDataset
+from transformers_soc.data.pixels import read_frames, read_masks
 from transformers_soc.data.refer_youtube_vos import load_refer_youtube_vos
 from transformers_soc.data.schema import COMMON_FEATURES
 

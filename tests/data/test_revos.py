@@ -9,7 +9,7 @@ import pytest
 from miniature_revos import Truth, make_revos
 from pycocotools import mask as coco_mask
 
-from transformers_soc.data.clips import read_masks
+from transformers_soc.data.pixels import read_masks
 from transformers_soc.data.revos import load_revos, load_revos_foreground
 from transformers_soc.data.schema import COMMON_FEATURES
 

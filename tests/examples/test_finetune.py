@@ -183,7 +183,7 @@ def test_own_clips_and_a_tracker(model_folder: Path, tmp_path: Path):
     options = ["--dataset", "folder", "--data_root", str(tmp_path / "clips"), "--with_tracking"]
     log = run(model_folder, tmp_path / "out", *options, "--num_train_epochs", "2", "--num_workers", "1")
     assert [line["step"] for line in log] == [1, 2, 2, 3, 4, 4]
-    assert {"all/J&F", "kind: none/no_target_accuracy"} < log[-1].keys()
+    assert {"all/J&F", "kind: none/N-acc"} < log[-1].keys()
     assert list((tmp_path / "out").rglob("events.out.tfevents.*"))
 
 

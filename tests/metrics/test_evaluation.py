@@ -9,8 +9,8 @@ import torch
 from conftest import tiny_processor
 from models import TINY_TEXT, tiny_model
 
-from transformers_soc.data.clips import read_masks
 from transformers_soc.data.moving_shapes import load_moving_shapes
+from transformers_soc.data.pixels import read_masks
 from transformers_soc.metrics import evaluation
 from transformers_soc.metrics.evaluation import ModelAnswers, StoredAnswers, score_rows
 from transformers_soc.metrics.protocols import PROTOCOLS

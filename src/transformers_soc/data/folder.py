@@ -26,7 +26,7 @@ import numpy as np
 from datasets import Dataset
 
 from ..video_io import IMAGE_SUFFIXES, list_frames, masks_to_rle, probe_video
-from .clips import read_label_image
+from .pixels import read_label_image
 from .schema import COMMON_FEATURES
 
 SENTENCES = "sentences.json"

@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from .clips import rle_runs
 from .meta_expressions import read_once
+from .pixels import rle_runs
 from .tables import require
 
 # A run-length code of each object that is present.

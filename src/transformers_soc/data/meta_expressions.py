@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from transformers.utils import logging
 
-from .clips import read_label_image
+from .pixels import read_label_image
 from .tables import frame_paths, image_size, numeric_order, read_json, require
 
 logger = logging.get_logger(__name__)

@@ -34,7 +34,7 @@ def ceilings(
     Args:
         clips: rendered clips; some hundred for figures that mean something.
         kinds: kinds of expressions; those with one target count.
-        measure: what a predicted mask scores, (target, prediction) of shape (frames, height, width) to (frames,);
+        measure: what a predicted mask scores, (prediction, target) of shape (frames, height, width) to (frames,);
             region similarity J if None.
 
     Returns:
@@ -66,7 +66,7 @@ def ceilings(
     return table
 
 
-def region_similarity(target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+def region_similarity(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Intersection over union (frames,) of masks (frames, height, width); 1 where both are empty."""
     union = (target | prediction).sum(axis=(1, 2))
     return np.where(union == 0, 1.0, (target & prediction).sum(axis=(1, 2)) / np.maximum(union, 1))
@@ -79,9 +79,9 @@ def _blind_answers(
     look = clip.objects[target].appearance
     alike = [index for index, item in enumerate(clip.objects) if item.appearance == look]
     truth = clip.masks[target]
-    scores = np.array([measure(truth, clip.masks[index]).mean() for index in alike])
-    nothing = measure(truth, np.zeros_like(truth)).mean()
-    union = measure(truth, np.logical_or.reduce(clip.masks[alike], axis=0)).mean()
+    scores = np.array([measure(clip.masks[index], truth).mean() for index in alike])
+    nothing = measure(np.zeros_like(truth), truth).mean()
+    union = measure(np.logical_or.reduce(clip.masks[alike], axis=0), truth).mean()
     one_frame = _one_frame_scores(clip, alike, scores, nothing)
     return _BlindAnswers(expression.family, fold, len(alike), float(scores.mean()), float(union), one_frame)
 

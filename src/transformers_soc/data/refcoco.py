@@ -19,7 +19,7 @@ from datasets import Dataset, IterableDataset
 from pycocotools import mask as coco_mask
 from transformers.utils import logging
 
-from .clips import rle_runs
+from .pixels import rle_runs
 from .tables import build_table, choose_split, numeric_order, read_json, require
 
 logger = logging.get_logger(__name__)

@@ -54,7 +54,7 @@ def load_refer_davis(
 
     When a row is made, the folders of the video are listed, so that no frame or mask is missing, and the size is read
     from the first frame; sizes of other frames are checked when they are read, by `read_frames` and `read_masks` of
-    `transformers_soc.data.clips`.
+    `transformers_soc.data.pixels`.
 
     Args:
         root: the folder that the module describes.

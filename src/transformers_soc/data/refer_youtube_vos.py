@@ -40,7 +40,7 @@ def load_refer_youtube_vos(
 
     When a row is made, the folders of the video are listed, so that no frame or mask is missing, and the size is read
     from the first frame. Whether other frames or masks have another size is known when they are read: `read_frames`
-    and `read_masks` of `transformers_soc.data.clips` raise then. An object must be in `meta.json`; where there is no
+    and `read_masks` of `transformers_soc.data.pixels` raise then. An object must be in `meta.json`; where there is no
     such file, the masks are opened one after the other until one shows it.
 
     Args:

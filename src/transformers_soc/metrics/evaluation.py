@@ -9,7 +9,8 @@ from typing import Protocol as Interface
 import numpy as np
 import torch
 
-from ..data.clips import group_by_video, read_frames, read_label_image, read_masks
+from ..data.clips import group_by_video
+from ..data.pixels import read_frames, read_label_image, read_masks
 from ..pipeline_referring_video_segmentation import available_memory, estimate_memory
 from ..video_io import masks_to_rle, rle_to_masks
 from .davis import DavisObjectScore, score_davis_sequence, summarize_davis
