@@ -93,6 +93,7 @@ def parse_args(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--num_validation_videos", type=int, default=200, help="Of generated data.")
     add("--data_seed", type=int, default=0, help="Of generated data.")
     add("--data_options", type=json.loads, default={}, help="Of the loader, as JSON; for one data set only.")
+    add("--tolerate_errors", **switch, help="Leave out clips that cannot be read, with a warning that counts them.")
     add("--images_as_videos", **switch, help="Images of RefCOCO become pseudo-videos of `--window_size` frames.")
 
     add("--model_name_or_path", help="A model to fine-tune.")
@@ -690,6 +691,7 @@ def main(arguments: list[str] | None = None) -> None:
         augmentation,
         args.class_names,
         args.seed,
+        "skip" if args.tolerate_errors else "raise",
     )
     train(accelerator, model, processor, dataset, validation_table, args)
     if repo_id is not None:

@@ -365,7 +365,8 @@ class Trainer:
         if self.stage == "attributes":
             maps = self.model.backbone(batch.videos, output_hidden_states=True).hidden_states
             return self.attribute_heads(maps[:NUM_HEAD_LEVELS], batch)
-        words = self.tokenizer(batch.texts, padding=True, return_tensors="pt")
+        # Few lengths: the library behind the products prepares itself anew for every shape.
+        words = self.tokenizer(batch.texts, padding=True, pad_to_multiple_of=8, return_tensors="pt")
         if self.stage == "grounding":
             return self.grounding(batch, words)
         outputs = self.model(

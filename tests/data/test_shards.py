@@ -14,11 +14,12 @@ from miniature_a2d_sentences import make_a2d_sentences
 from miniature_jhmdb_sentences import make_jhmdb_sentences
 from miniature_mevis import make_mevis
 from miniature_refer_youtube_vos import make_refer_youtube_vos
+from torch.utils.data import DataLoader
 
 import transformers_soc_cli
 from transformers_soc.data import shards
 from transformers_soc.data.a2d_sentences import load_a2d_sentences
-from transformers_soc.data.clips import ClipDataset
+from transformers_soc.data.clips import ClipDataset, ClipStream
 from transformers_soc.data.collator import SocDataCollator
 from transformers_soc.data.jhmdb_sentences import load_jhmdb_sentences
 from transformers_soc.data.mevis import load_mevis
@@ -253,3 +254,22 @@ def test_command_refuses_before_it_writes(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     assert push(tmp_path, *arguments) == 1 and message in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_clips_of_a_stream_are_those_of_the_table(youtube: Dataset, tmp_path: Path):
+    """With two workers, too; every window comes once, and an epoch draws anew."""
+    save_shards(youtube, "train", tmp_path, max_bytes=SMALL)
+    files = str(tmp_path / "data" / "train-*.parquet")
+    rows = load_dataset("parquet", data_files=files, split="train", streaming=True)
+    expected = ClipDataset(youtube, window_size=8)
+    wanted = sorted(
+        (sorted(clip.expressions), int(clip.frames.sum())) for clip in map(expected.__getitem__, range(len(expected)))
+    )
+    for workers in (0, 2):
+        loader = DataLoader(ClipStream(rows, window_size=8), batch_size=None, num_workers=workers)
+        found = [(sorted(clip.expressions), int(clip.frames.sum())) for clip in loader]
+        # A video whose rows are in two shards has its windows in both, with some of its expressions each.
+        assert {pixels for _, pixels in found} == {pixels for _, pixels in wanted}
+        assert sorted(text for texts, _ in found for text in texts) == sorted(
+            text for texts, _ in wanted for text in texts
+        )

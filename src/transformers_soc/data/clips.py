@@ -2,14 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """From rows of the common schema, one expression each, to clips of pixels, several expressions each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, IterableDataset
+from transformers.utils import logging
 
 from .pixels import read_frames, read_masks, target_presence
+from .tables import ON_ERROR
 from .transforms import (
     CLIP_POLICIES,
     Augmentation,
@@ -20,6 +24,8 @@ from .transforms import (
     pseudo_video,
     spread_window,
 )
+
+logger = logging.get_logger(__name__)
 
 Row = Mapping[str, Any]
 
@@ -50,10 +56,18 @@ def read_clip(rows: Sequence[Row], indices: Sequence[int], class_names: Sequence
 
     Args:
         class_names: categories in the order of the model's classes, where it has several.
+
+    Raises:
+        FileNotFoundError, ValueError: frames or masks that are missing or damaged, with the name of the sample.
     """
-    masks = np.stack([read_masks(row, indices) for row in rows])
+    try:
+        frames = read_frames(rows[0], indices)
+        masks = np.stack([read_masks(row, indices) for row in rows])
+    except (OSError, ValueError) as error:
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(f"{rows[0]['sample_id']}: {error}") from error
     labels = [class_names.index(row["category"]) for row in rows] if class_names else []
-    return Clip(read_frames(rows[0], indices), masks, [row["expression"] for row in rows], labels)
+    return Clip(frames, masks, [row["expression"] for row in rows], labels)
 
 
 @dataclass(frozen=True)
@@ -91,6 +105,11 @@ class ClipDataset(Dataset):
         augmentation: None: the clips as they are.
         class_names: see `read_clip`.
         seed: of every draw.
+        on_error: what a clip that cannot be read does: "raise" an error that names the sample, or leave its place to
+            the next item, with a warning ("skip").
+
+    Attributes:
+        num_skipped: how many clips were left out so far, in this process.
     """
 
     def __init__(
@@ -102,7 +121,10 @@ class ClipDataset(Dataset):
         augmentation: Augmentation | None = None,
         class_names: Sequence[str] = (),
         seed: int = 0,
+        on_error: str = "raise",
     ) -> None:
+        if on_error not in ON_ERROR:
+            raise ValueError(f"on_error must be 'raise' or 'skip', got {on_error!r}")
         if policy not in CLIP_POLICIES:
             raise ValueError(f"policy must be one of {', '.join(CLIP_POLICIES)}, got {policy!r}")
         if window_size is None and policy != "whole":
@@ -114,6 +136,8 @@ class ClipDataset(Dataset):
         self.augmentation = augmentation
         self.class_names = class_names
         self.seed = seed
+        self.on_error = on_error
+        self.num_skipped = 0
         self.epoch = 0
         self.windows = [window for rows in group_by_video(table) for window in self._windows(rows)]
         # The window of each item, and its first expression in the order drawn for the epoch.
@@ -156,6 +180,17 @@ class ClipDataset(Dataset):
     def __getitem__(self, key: int | tuple[int, int]) -> Clip:
         """Clip of an index, or of an (epoch, index)."""
         epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
+        for attempt in range(len(self)):
+            try:
+                return self._read(epoch, (index + attempt) % len(self))
+            except (OSError, ValueError) as error:
+                if self.on_error == "raise":
+                    raise
+                self.num_skipped += 1
+                logger.warning("left out, %d so far: %s", self.num_skipped, error)
+        raise ValueError("none of the clips can be read; the warnings say why")
+
+    def _read(self, epoch: int, index: int) -> Clip:
         place, start = self.items[index]
         window = self.windows[place]
         # The same order for all items of the window, so that they share the expressions out among them.
@@ -174,6 +209,46 @@ class ClipDataset(Dataset):
         if not drawn or self.window_size is None:
             return window.frames
         return anchored_window(window.frames[0], num_frames, self.window_size, generator)
+
+
+class ClipStream(IterableDataset):
+    """
+    Training clips of rows that come as a stream, such as the shards of `data push`, for `torch.utils.data.DataLoader`.
+
+    Rows of one video that follow each other share clips, as in [`ClipDataset`]; a stream that is shuffled by its
+    shards keeps them together. Workers of a `DataLoader` and `datasets.distributed.split_dataset_by_node` share the
+    shards out.
+
+    Args:
+        rows: a `datasets.IterableDataset`, or any iterable of rows.
+        seed: of every draw.
+        options: further arguments of [`ClipDataset`].
+    """
+
+    def __init__(self, rows: Iterable[Row], seed: int = 0, **options: Any) -> None:
+        self.rows = rows
+        self.seed = seed
+        self.options = options
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch of the next pass; it changes what is drawn, and the order of a shuffled stream."""
+        self.epoch = epoch
+        if hasattr(self.rows, "set_epoch"):
+            self.rows.set_epoch(epoch)
+
+    def __iter__(self) -> Iterator[Clip]:
+        for _, group in groupby(self.rows, key=_clip_key):
+            rows = list(group)
+            own = zlib.crc32(f"{self.seed}/{rows[0]['sample_id']}".encode())  # not the same draws for every video
+            clips = ClipDataset(rows, seed=own, **self.options)
+            yield from (clips[self.epoch, index] for index in range(len(clips)))
+
+
+def _clip_key(row: Row) -> tuple[Any, ...]:
+    """What rows have in common that can share a clip."""
+    annotated = row["annotated_frame_indices"]
+    return row["dataset"], row["split"], row["video_id"], annotated if len(annotated) != row["num_frames"] else None
 
 
 class EpochStream:
@@ -216,4 +291,4 @@ class EpochStream:
             step += 1
 
 
-__all__ = ["ClipDataset", "EpochStream", "group_by_video", "read_clip"]
+__all__ = ["ClipDataset", "ClipStream", "EpochStream", "group_by_video", "read_clip"]
