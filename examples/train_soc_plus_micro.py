@@ -11,7 +11,8 @@ Four stages, each starting from the one before:
 
 One process a core, one thread each, gradients averaged over processes:
   torchrun --nproc_per_node 2 examples/train_soc_plus_micro.py --output runs/micro --bf16
-A killed run goes on where its last checkpoint was written: give the same command again.
+A killed run goes on where its last checkpoint was written: give the same command again. `--variant` and
+`--backbone-from` train other architectures from one backbone, to compare them.
 """
 
 import argparse
@@ -436,6 +437,16 @@ class Trainer:
         self.optimizer = self.new_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
 
+    def start_from(self, path: Path) -> None:
+        """Takes the backbone and its heads from another run, and begins where they are done."""
+        known = torch.load(path, weights_only=True)["modules"]
+        own = self.modules()
+        parts = {name: value for name, value in known.items() if name.startswith(("model.backbone.", "attributes."))}
+        own.load_state_dict(own.state_dict() | parts)
+        self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.stage = "grounding"
+        self.optimizer = self.new_optimizer()
+
     def next_stage(self) -> bool:
         """Starts the stage after this one, with a fresh optimizer; False where there is none."""
         position = STAGES.index(self.stage) + 1
@@ -496,6 +507,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, nargs=4, default=(1000, 350, 900, 3300), help="of the four stages")
     parser.add_argument("--bf16", action="store_true", help="run the backbone under bfloat16 autocast")
     parser.add_argument("--variant", choices=ARCHITECTURES, default="soc++")
+    parser.add_argument(
+        "--backbone-from", type=Path, metavar="STATE", help="state of a run after the two first stages"
+    )
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--log-every", type=int, default=25)
     parser.add_argument("--curves", type=Path, metavar="PNG", help="draw the log of the run, and train nothing")
@@ -512,6 +526,8 @@ def main() -> None:
     trainer = Trainer(options, rank, world)
     if (folder / "state.pt").exists():
         trainer.load(folder / "state.pt")
+    elif options.backbone_from is not None:
+        trainer.start_from(options.backbone_from)
     started, reports = time.time(), []
     more = True
     while more:
@@ -527,6 +543,8 @@ def main() -> None:
                 reports = []
             if trainer.step % options.save_every == 0 or trainer.step == steps:
                 trainer.save()
+        if rank == 0:
+            shutil.copyfile(folder / "state.pt", folder / f"state-{trainer.stage}.pt")
         trainer.export()
         more = trainer.next_stage()
 
