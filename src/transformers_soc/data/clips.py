@@ -180,6 +180,8 @@ class ClipDataset(Dataset):
     def __getitem__(self, key: int | tuple[int, int]) -> Clip:
         """Clip of an index, or of an (epoch, index)."""
         epoch, index = key if isinstance(key, tuple) else (self.epoch, key)
+        if not 0 <= index < len(self):
+            raise IndexError(f"there are {len(self)} clips, not one at {index}")
         for attempt in range(len(self)):
             try:
                 return self._read(epoch, (index + attempt) % len(self))
