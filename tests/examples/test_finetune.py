@@ -17,7 +17,6 @@ from accelerate.state import AcceleratorState, GradientState
 from example_tools import (
     DATA,
     ENVIRONMENT,
-    EVALUATE,
     FINETUNE,
     collate,
     gradient_model,
@@ -33,7 +32,6 @@ from safetensors.torch import load_file
 from transformers_soc import SocConfig, SocModel, SocProcessor
 
 finetune = load_script(FINETUNE)
-evaluate = load_script(EVALUATE)
 TWO_PROCESS_RUN = ["--num_train_videos", "5", "--num_validation_videos", "3", "--max_train_steps", "4"]
 TWO_PROCESS_RUN += ["--logging_steps", "1", "--checkpointing_steps", "2", "--clip_policy", "whole"]
 
@@ -104,19 +102,6 @@ def test_two_processes_train_as_one_with_the_joint_batch(two_processes: Path, pl
     assert len(alone) == len(together)
     for one, two in zip(alone, together, strict=True):
         assert two == pytest.approx(one, rel=1e-3, abs=1e-5)
-
-
-@pytest.mark.slow
-def test_two_processes_evaluate_as_one(two_processes: Path, plain_model_folder: Path, tmp_path: Path, capsys):
-    file = tmp_path / "scores.json"
-    options = ["--model_name_or_path", str(plain_model_folder), "--num_videos", "5", "--output_file", str(file)]
-    evaluate.main([*DATA, *options])
-    alone = json.loads(file.read_text())["results"]
-    together = json.loads((two_processes / "scores.json").read_text())["results"]
-    assert alone.keys() == together.keys() and alone["all"]["expressions"] > 5
-    for name, group in alone.items():
-        assert together[name] == pytest.approx(group)
-    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["all", str(alone["all"]["expressions"])]
 
 
 @pytest.mark.slow

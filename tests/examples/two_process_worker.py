@@ -1,7 +1,7 @@
 # Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
 # SPDX-License-Identifier: Apache-2.0
 """
-What each of two processes does for the tests: gradients of its share of a batch, then the two scripts.
+What each of two processes does for the tests: gradients of its share of a batch, then the script.
 
 Usage: two_process_worker.py MODEL OUTPUT
 """
@@ -13,12 +13,12 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from example_tools import DATA, EVALUATE, FINETUNE, collate, gradient_model, gradients, load_script, make_clips
+from example_tools import DATA, FINETUNE, collate, gradient_model, gradients, load_script, make_clips
 from safetensors.torch import save_file
 
 
 def main(model: str, output: Path) -> None:
-    finetune, evaluate = load_script(FINETUNE), load_script(EVALUATE)
+    finetune = load_script(FINETUNE)
     accelerator = Accelerator(cpu=True, kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)])
     assert accelerator.num_processes == 2
     for case, shares in enumerate(make_clips()):
@@ -30,11 +30,7 @@ def main(model: str, output: Path) -> None:
             accelerator.backward(loss)
         if accelerator.is_main_process:
             save_file(gradients(accelerator.unwrap_model(wrapped).model), output / f"gradients-{case}.safetensors")
-    Accelerator.end_training = lambda self: None  # which would part the processes after the first script
     finetune.main([*DATA, "--model_name_or_path", model, "--output_dir", str(output / "run"), *sys.argv[3:]])
-    evaluate.main(
-        [*DATA, "--model_name_or_path", model, "--num_videos", "5", "--output_file", f"{output}/scores.json"]
-    )
 
 
 if __name__ == "__main__":
