@@ -10,6 +10,7 @@ from models import tiny_model
 from PIL import Image
 from torch.utils.data import Dataset
 from transformers import pipeline
+from transformers.utils import logging
 
 from transformers_soc import pipeline_referring_video_segmentation as module
 from transformers_soc.pipeline_referring_video_segmentation import ReferringVideoSegmentationPipeline
@@ -144,6 +145,7 @@ def test_free_memory_is_read():
 
 
 def test_progress_bar_counts_sentences(pipe, capsys):
+    logging.enable_progress_bar()  # which commands switch off for the whole process
     pipe(noise(1, 32, 48), ["a", "b", "c"], progress=True)
     assert "3/3" in capsys.readouterr().err
     pipe(noise(1, 32, 48), ["a", "b", "c"])
