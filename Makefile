@@ -33,7 +33,7 @@ $(INSTALLED): setup.cfg constraints.txt tools/torchvision_cpu.py
 	  "Note: this torch is a CUDA build on a machine without a usable GPU; it works, it is only large.")'
 	@touch $@
 
-demo: $(INSTALLED) ## segment a generated clip with a small random model; writes demo/
+demo: $(INSTALLED) ## segment a generated clip with the bundled model; writes demo/
 	@$(OFFLINE) $(RUN) -m transformers_soc_cli demo --output demo
 
 test: $(INSTALLED) ## run the tests on two workers, offline

@@ -241,8 +241,10 @@ def load_model(args: argparse.Namespace) -> tuple[SocModel, SocProcessor]:
     else:
         processor = SocProcessor(SocVideoProcessor(), AutoTokenizer.from_pretrained(args.tokenizer_name))
     size = processor.video_processor.size
-    sides = {"shortest_edge": args.short_side or size["shortest_edge"], "longest_edge": args.long_side}
-    sides["longest_edge"] = args.long_side or size.get("longest_edge")
+    sides = {
+        "shortest_edge": args.short_side or size["shortest_edge"],
+        "longest_edge": args.long_side or size.get("longest_edge"),
+    }
     processor.video_processor.size = {name: side for name, side in sides.items() if side is not None}
     if args.model_name_or_path is not None:
         model = SocModel.from_pretrained(args.model_name_or_path, dtype=torch.float32)

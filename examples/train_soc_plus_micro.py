@@ -272,8 +272,9 @@ class AttributeHeads(nn.Module):
             cells = feature_map.permute(0, 1, 3, 4, 2)[seen]  # (cells of objects, channels)
             video, frame = seen.nonzero()[:, :2].unbind(1)
             for name, head in heads.items():
-                known = batch.headings[video, owners[seen], frame]
-                if name != "heading":
+                if name == "heading":
+                    known = batch.headings[video, owners[seen], frame]
+                else:
                     known = batch.attributes[video, owners[seen], list(ATTRIBUTES).index(name)]
                 logits = head(cells)
                 weight = 3.0 if name == "shape" else 1.0  # shapes are learned last

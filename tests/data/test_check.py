@@ -14,6 +14,7 @@ import transformers_soc_cli
 from transformers_soc.data.benchmarks import load_benchmark
 from transformers_soc.data.check import CHECKS, BenchmarkReport, Count, check_benchmark
 from transformers_soc.data.official import OFFICIAL
+from transformers_soc.data.refcoco import VARIANTS
 
 # Videos and expressions of each split of the miniatures.
 COUNTS = {
@@ -26,6 +27,12 @@ COUNTS = {
     "long_rvos": {"train": (1, 5), "validation": (1, 5), "test": (1, 5)},
     "revos": {"train": (1, 4), "validation": (1, 4)},
 }
+
+
+def test_the_command_knows_the_same_names():
+    """Its parser lists them by itself, so that help imports nothing."""
+    assert set(transformers_soc_cli.BENCHMARKS) == set(CHECKS)
+    assert set(transformers_soc_cli.REFCOCO_VARIANTS) == set(VARIANTS)
 
 
 @pytest.fixture(scope="module")

@@ -7,14 +7,15 @@ import pytest
 
 from transformers_soc.data.benchmarks import BENCHMARKS
 from transformers_soc.metrics.evaluation import RECORDS, SUMMARIES
-from transformers_soc.metrics.protocols import ANSWERS, CLIP_RULES, PROTOCOLS
+from transformers_soc.metrics.protocols import PROTOCOLS
 from transformers_soc.processing_soc import MODES
 
 
 def test_every_benchmark_has_a_protocol_that_exists():
     assert set(BENCHMARKS) < set(PROTOCOLS)
     for protocol in PROTOCOLS.values():
-        assert protocol.answer in ANSWERS and protocol.clips in CLIP_RULES and protocol.mode in MODES
+        assert protocol.answer in ("masks", "label_maps", "candidates") and protocol.mode in MODES
+        assert protocol.clips in ("whole", "consecutive", "interleaved", "centered")
         assert protocol.metrics in RECORDS and protocol.metrics in SUMMARIES
         assert (protocol.clip_length is None) == (protocol.clips == "whole")
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from ..video_io import IMAGE_SUFFIXES, probe_video
 from . import a2d_sentences, jhmdb_sentences, long_rvos, mevis, refcoco, refer_davis, refer_youtube_vos, revos
+from .meta_expressions import read_videos
 from .official import OFFICIAL, Official
 from .tables import ARCHIVES, image_size, read_csv, read_json
 
@@ -136,7 +137,7 @@ class Survey:
         if not self.look(name, what):
             return {}
         try:
-            return refer_youtube_vos.read_videos(self.root / name)
+            return read_videos(self.root / name)
         except ValueError as error:
             self.report.problems.append(str(error))
             return {}
@@ -214,7 +215,7 @@ def _check_refer_youtube_vos(survey: Survey) -> None:
         test = "meta_expressions/test/meta_expressions.json"
         frames = survey.root / folder / "JPEGImages"
         if survey.look(test, "which videos of the validation file belong to the test set", hosted, required=False):
-            known = set(refer_youtube_vos.read_videos(survey.root / test))
+            known = set(read_videos(survey.root / test))
             videos = {name: video for name, video in videos.items() if name not in known}
         elif frames.is_dir():
             videos = {name: video for name, video in videos.items() if (frames / name).is_dir()}

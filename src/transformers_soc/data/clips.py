@@ -27,6 +27,8 @@ from .transforms import (
 
 logger = logging.get_logger(__name__)
 
+CLIP_COLUMNS = ("dataset", "split", "video_id", "num_frames", "annotated_frame_indices")
+
 Row = Mapping[str, Any]
 
 
@@ -37,13 +39,16 @@ def group_by_video(table: Any) -> list[list[int]]:
     Args:
         table: a `datasets.Dataset` or a list of rows of the common schema.
     """
-    names = ("dataset", "split", "video_id", "num_frames", "annotated_frame_indices")
-    columns = [_column(table, name) for name in names]
+    columns = [_column(table, name) for name in CLIP_COLUMNS]
     groups: dict[tuple, list[int]] = {}
-    for index, (dataset, split, video, num_frames, annotated) in enumerate(zip(*columns, strict=True)):
-        sparse = tuple(annotated) if len(annotated) != num_frames else None
-        groups.setdefault((dataset, split, video, sparse), []).append(index)
+    for index, values in enumerate(zip(*columns, strict=True)):
+        groups.setdefault(_clip_key(*values), []).append(index)
     return list(groups.values())
+
+
+def _clip_key(dataset: str, split: str, video: str, num_frames: int, annotated: Sequence[int]) -> tuple[Any, ...]:
+    """What rows have in common that can share a clip, from their values of `CLIP_COLUMNS`."""
+    return dataset, split, video, tuple(annotated) if len(annotated) != num_frames else None
 
 
 def _column(table: Any, name: str) -> Sequence[Any]:
@@ -240,17 +245,11 @@ class ClipStream(IterableDataset):
             self.rows.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[Clip]:
-        for _, group in groupby(self.rows, key=_clip_key):
+        for _, group in groupby(self.rows, key=lambda row: _clip_key(*(row[name] for name in CLIP_COLUMNS))):
             rows = list(group)
             own = zlib.crc32(f"{self.seed}/{rows[0]['sample_id']}".encode())  # not the same draws for every video
             clips = ClipDataset(rows, seed=own, **self.options)
             yield from (clips[self.epoch, index] for index in range(len(clips)))
-
-
-def _clip_key(row: Row) -> tuple[Any, ...]:
-    """What rows have in common that can share a clip."""
-    annotated = row["annotated_frame_indices"]
-    return row["dataset"], row["split"], row["video_id"], annotated if len(annotated) != row["num_frames"] else None
 
 
 class EpochStream:

@@ -165,7 +165,7 @@ class StoredAnswers:
     Masks that any program made.
 
     Args:
-        reader: `data.submission.PredictionReader`.
+        reader: `metrics.predictions.PredictionReader`.
     """
 
     def __init__(self, reader: Any) -> None:

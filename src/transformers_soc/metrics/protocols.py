@@ -8,9 +8,6 @@ from typing import Any
 
 from ..data.transforms import centered_window
 
-ANSWERS = ("masks", "label_maps", "candidates")
-CLIP_RULES = ("whole", "consecutive", "interleaved", "centered")
-
 
 @dataclass(frozen=True)
 class Protocol:

@@ -71,10 +71,12 @@ class EvaluationFolder:
                     f"{str(self.path)!r} holds an evaluation with other settings ({', '.join(differing)}): choose "
                     "another folder, or remove this one"
                 )
-        lines = [json.dumps(entry) for entry in self.entries()]
-        for target, text in ((file, json.dumps(self.settings, indent=2)), (self.path / DONE, "\n".join(lines))):
-            with replacing(target) as temporary:
-                temporary.write_text(text + "\n", encoding="utf-8")
+        with replacing(file) as temporary:
+            temporary.write_text(json.dumps(self.settings, indent=2) + "\n", encoding="utf-8")
+        # Line by line: the masks of a whole data set do not fit into memory.
+        with replacing(self.path / DONE) as temporary, open(temporary, "w", encoding="utf-8") as gathered:
+            for entry in self.entries():
+                gathered.write(json.dumps(entry) + "\n")
         for part in self.path.glob("done-*.jsonl"):
             part.unlink()
 
@@ -82,14 +84,15 @@ class EvaluationFolder:
         """What is done, each video once."""
         seen = set()
         for file in sorted(self.path.glob("done*.jsonl")):
-            for line in file.read_text(encoding="utf-8").splitlines():
-                try:
-                    entry = json.loads(line)
-                except ValueError:  # cut off
-                    continue
-                if entry["unit"] not in seen:
-                    seen.add(entry["unit"])
-                    yield entry
+            with open(file, encoding="utf-8") as lines:
+                for line in lines:
+                    try:
+                        entry = json.loads(line)
+                    except ValueError:  # cut off
+                        continue
+                    if entry["unit"] not in seen:
+                        seen.add(entry["unit"])
+                        yield entry
 
     def units(self) -> set[str]:
         """Names of the videos that are done."""
