@@ -3,11 +3,12 @@
 """
 Trains soc-plus-micro, the small SOC++ of the package, on MovingShapes clips that are drawn as they are needed.
 
-Four stages, each starting from the one before:
+Five stages, each starting from the one before:
   stem        the convolutions before the attention learn to tell looks and headings apart, on short clips;
   attributes  the backbone says for each cell what the object there looks like and does (heads thrown away);
   grounding   the fused tokens say which cells a sentence means (heads thrown away);
-  joint       the whole model learns the official losses.
+  joint       the whole model learns the official losses;
+  refusal     more of the same, with more sentences that have no target.
 
 One process a core, one thread each, gradients averaged over processes:
   torchrun --nproc_per_node 2 examples/train_soc_plus_micro.py --output runs/micro --bf16
@@ -45,7 +46,7 @@ SHORT_SIDE = 80  # of the model's input: 2 to 10 % of the side a frame are 0.4 t
 LONG_SIDE = 160
 NUM_HEAD_LEVELS = 4  # the stem and the maps of strides 4, 8 and 16 carry throw-away attribute heads
 NUM_GROUNDING_LEVELS = 2  # fused levels of strides 8 and 16 carry throw-away grounding heads
-STAGES = ("stem", "attributes", "grounding", "joint")
+STAGES = ("stem", "attributes", "grounding", "joint", "refusal")
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 # What one step draws: frames of the clips, and height over width and short side of the frames that are rendered.
@@ -70,6 +71,7 @@ class Stage:
     backbone_rate: float
     clip_norm: float
     constant: float  # share of the steps before the rate falls
+    no_target: float = 0.2  # share of the sentences that have no target, as far as the clips go
 
 
 RECIPE = {
@@ -77,6 +79,7 @@ RECIPE = {
     "attributes": Stage(24, 0, (4, 4, 6, 8), 1.5e-3, 1.5e-3, 1.0, 0.4),
     "grounding": Stage(8, 12, FRAME_COUNTS, 1e-3, 5e-4, 1.0, 0.5),
     "joint": Stage(8, 6, FRAME_COUNTS, 1e-3, 3e-4, 0.1, 0.6),
+    "refusal": Stage(8, 6, FRAME_COUNTS, 1e-3, 3e-4, 0.1, 0.5, no_target=0.25),
 }
 
 
@@ -195,8 +198,10 @@ def object_headings(centre: np.ndarray, side: float) -> np.ndarray:
     return np.where(unclear, IGNORED, heading)
 
 
-def choose_expressions(clip: MovingShapesClip, count: int, rng: np.random.Generator) -> list[MovingShapesExpression]:
-    """`count` sentences of a clip: about 45 % over time, 20 % without a target, the rest static, as far as they go."""
+def choose_expressions(
+    clip: MovingShapesClip, count: int, no_target: float, rng: np.random.Generator
+) -> list[MovingShapesExpression]:
+    """`count` sentences of a clip: 45 % over time, a share without a target, the rest static, as far as they go."""
     groups: dict[str, list[MovingShapesExpression]] = {"motion": [], "none": [], "static": []}
     for expression in clip.expressions:
         timed = expression.kind in ("motion", "order")
@@ -204,7 +209,7 @@ def choose_expressions(clip: MovingShapesClip, count: int, rng: np.random.Genera
         groups[group].append(expression)
     for group in groups.values():
         rng.shuffle(group)
-    wishes = rng.choice(["motion", "none", "static"], size=count, p=[0.45, 0.2, 0.35])
+    wishes = rng.choice(["motion", "none", "static"], size=count, p=[0.45, no_target, 0.55 - no_target])
     chosen = []
     for wish in wishes:
         available = groups[wish] or groups["motion"] or groups["static"] or groups["none"]
@@ -231,7 +236,7 @@ def draw_batch(step: int, stage: Stage, seed: int, rank: int, world: int) -> Bat
         owners.append(torch.from_numpy(np.where(masks.any(0), masks.argmax(0), -1)))
         attributes.append([[words.index(getattr(o, n)) for n, words in ATTRIBUTES.items()] for o in clip.objects])
         headings.append([object_headings(o.centre, min(height, width)) for o in clip.objects])
-        for expression in choose_expressions(clip, stage.sentences, rng) if stage.sentences else []:
+        for expression in choose_expressions(clip, stage.sentences, stage.no_target, rng) if stage.sentences else []:
             union = masks[list(expression.targets)].any(0)
             texts.append(expression.text)
             indices.append(index)
@@ -490,13 +495,13 @@ def draw_curves(log: Path, picture: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    figure = Figure(figsize=(12, 3.5), layout="constrained")
+    figure = Figure(figsize=(14, 3.5), layout="constrained")
     for axes, stage in zip(figure.subplots(1, len(STAGES)), STAGES, strict=True):
         own = {row["step"]: row for row in rows if row["stage"] == stage}  # a step that was done again counts once
         for name in sorted({name for row in own.values() for name in row} - {"stage", "step", "seconds"}):
             steps = [step for step in sorted(own) if name in own[step]]
             axes.plot(steps, [own[step][name] for step in steps], label=name, linewidth=1)
-        axes.set(title=stage, xlabel="step", yscale="log" if stage == "joint" else "linear")
+        axes.set(title=stage, xlabel="step", yscale="linear" if stage in STAGES[:3] else "log")
         axes.legend(fontsize=7)
     figure.savefig(picture, dpi=90)
 
@@ -505,7 +510,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, help="folder of the run")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, nargs=4, default=(1000, 350, 900, 3300), help="of the four stages")
+    parser.add_argument("--steps", type=int, nargs=5, default=(1000, 350, 900, 2200, 3200), help="of the five stages")
     parser.add_argument("--bf16", action="store_true", help="run the backbone under bfloat16 autocast")
     parser.add_argument("--variant", choices=ARCHITECTURES, default="soc++")
     parser.add_argument(
