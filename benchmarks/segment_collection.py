@@ -5,8 +5,9 @@ Clips per second of a collection in one process, and with one and two workers of
 
     python benchmarks/segment_collection.py --num_clips 40
 
-Start-up, from the call to the first clip, is given apart: it is paid once, however large the collection. Each worker
-has one thread, so that a worker stands for a core.
+The rate is that of the time in which all workers are at work. Start-up, from the call to that time, is given apart: it
+is paid once, however large the collection. Each worker has one thread, so that a worker stands for a core; beside each
+rate stands the matrix peak of as many threads, measured just before.
 """
 
 import argparse
@@ -15,6 +16,9 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
+
+from contour_accuracy import matrix_peak
 
 from transformers_soc.collection import CollectionSettings, VideoSegmenter, segment_collection
 from transformers_soc.data.moving_shapes import render_clip
@@ -24,6 +28,14 @@ from transformers_soc.video_io import write_video
 LOG = "SEGMENT_COLLECTION_LOG"
 
 
+class ClipTime(NamedTuple):
+    """Who answered a clip, and from when to when, in seconds."""
+
+    process: int
+    begin: float
+    end: float
+
+
 class TimedSegmenter(VideoSegmenter):
     """Notes when it begins and ends each clip."""
 
@@ -31,7 +43,7 @@ class TimedSegmenter(VideoSegmenter):
         begin = time.time()
         results = super().__call__(video, sentences)
         with open(os.environ[LOG], "a", encoding="utf-8") as log:
-            log.write(f"{begin} {time.time()}\n")
+            log.write(f"{os.getpid()} {begin} {time.time()}\n")
         return results
 
 
@@ -45,18 +57,32 @@ def write_clips(folder: Path, num_clips: int, num_frames: int) -> None:
     (folder / "sentences.json").write_text(json.dumps(sentences), encoding="utf-8")
 
 
+def busy_rate(times: list[ClipTime], num_processes: int) -> tuple[float, float]:
+    """When all processes are at work, in seconds, and the clips they answer per second until the first is done."""
+    processes = {clip.process for clip in times}
+    if len(processes) < num_processes:
+        raise SystemExit(f"{len(processes)} of {num_processes} workers answered all clips: take a larger --num_clips")
+    begin = max(min(clip.begin for clip in times if clip.process == process) for process in processes)
+    end = min(max(clip.end for clip in times if clip.process == process) for process in processes)
+    if begin >= end:
+        raise SystemExit("the workers were not at work at the same time: take a larger --num_clips")
+    # A clip that is cut by the begin or the end counts in part.
+    shares = (max(0.0, min(clip.end, end) - max(clip.begin, begin)) / (clip.end - clip.begin) for clip in times)
+    return begin, sum(shares) / (end - begin)
+
+
 def measure(source: Path, output: Path, device: str, num_workers: int, gpus_per_worker: float) -> tuple[float, float]:
-    """Seconds to the first clip, and clips per second from then on."""
+    """Seconds until all are at work, and clips per second."""
     log = output.with_suffix(".log")
     os.environ[LOG] = str(log)
     settings = CollectionSettings(device=device, num_threads=1)
+    workers = {"num_workers": num_workers, "gpus_per_worker": gpus_per_worker}
     start = time.time()
-    segment_collection(
-        source, output, settings, num_workers=num_workers, gpus_per_worker=gpus_per_worker, segmenter=TimedSegmenter
-    )
-    times = [[float(number) for number in line.split()] for line in log.read_text(encoding="utf-8").splitlines()]
-    first, last = min(begin for begin, _ in times), max(end for _, end in times)
-    return first - start, len(times) / (last - first)
+    segment_collection(source, output, settings, **workers, progress=False, segmenter=TimedSegmenter)
+    lines = [line.split() for line in log.read_text(encoding="utf-8").splitlines()]
+    times = [ClipTime(int(process), float(begin), float(end)) for process, begin, end in lines]
+    begin, rate = busy_rate(times, max(1, num_workers))
+    return begin - start, rate
 
 
 def main() -> None:
@@ -71,12 +97,18 @@ def main() -> None:
         source = Path(folder) / "clips"
         source.mkdir()
         write_clips(source, args.num_clips, args.num_frames)
-        print(f"{args.num_clips} clips of {args.num_frames} frames, 256x192, on {args.device}")
+        print(f"{args.num_clips} clips of {args.num_frames} frames, 256x192, on {args.device}", flush=True)
         for num_workers in args.num_workers:
             output = Path(folder) / f"answers-{num_workers}"
+            threads = max(1, num_workers)
+            peak = matrix_peak(threads)
             begin, rate = measure(source, output, args.device, num_workers, args.gpus_per_worker)
-            name = f"{num_workers} workers of Ray" if num_workers else "one process"
-            print(f"{name:18} {rate:6.2f} clips per second, first clip after {begin:5.1f} s")
+            name = f"Ray, workers: {num_workers}" if num_workers else "one process"
+            print(
+                f"{name:15} {rate:6.2f} clips per second, start-up {begin:5.1f} s; matrix peak {peak:4.0f} GFLOP/s, "
+                f"threads: {threads}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from transformers_soc.metrics import format_table
 from transformers_soc.metrics.evaluation import ModelAnswers, StoredAnswers, score_rows
 from transformers_soc.metrics.predictions import PredictionReader
 from transformers_soc.metrics.protocols import PROTOCOLS, Protocol
-from transformers_soc.metrics.runs import RESULTS, EvaluationFolder, result_entries, summarize_records
+from transformers_soc.metrics.runs import RESULTS, EvaluationFolder, model_stamp, result_entries, summarize_records
 from transformers_soc.processing_soc import MODES
 from transformers_soc.video_io import replacing, rle_to_masks
 
@@ -123,7 +123,8 @@ def evaluation_settings(args: argparse.Namespace, protocol: Protocol) -> dict[st
     ignored = ("output_dir", "submission", "strict", "cpu", "tolerate_errors")
     chosen = {name: value for name, value in vars(args).items() if name not in ignored}
     chosen = {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}
-    return {**chosen, "protocol": asdict(protocol), "masks_kept": args.submission is not None}
+    stamps = {f"{name}_files": model_stamp(chosen[name]) for name in ("model", "processor") if chosen[name]}
+    return {**chosen, **stamps, "protocol": asdict(protocol), "masks_kept": args.submission is not None}
 
 
 @torch.no_grad()

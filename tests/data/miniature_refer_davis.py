@@ -22,7 +22,7 @@ TEXTS = (
     ("Davis17_annot1.txt", "utf-8", "a {}"),
     ("Davis17_annot1_full_video.txt", "utf-8", "the {} to the end"),
     ("Davis17_annot2.txt", "latin-1", "a {}, passé"),
-    ("Davis17_annot2_full_video.txt", "latin-1", 'the "{}" of a café\x85bar'),
+    ("Davis17_annot2_full_video.txt", "latin-1", 'on a café\x85bar the "{}"'),
 )
 
 Truth = dict[str, np.ndarray]

@@ -47,12 +47,6 @@ def test_a_row_for_each_sentence_and_frame_that_shows_its_instance(miniature, sp
     assert all(row["object_ids"] == [row["expression_id"]] and row["no_target"] is False for row in table)
 
 
-def test_streaming_and_processes_give_the_same_rows(miniature):
-    rows = list(load(miniature[0]))
-    assert list(load(miniature[0], streaming=True)) == rows
-    assert list(load(miniature[0], num_proc=2)) == rows
-
-
 def test_size_and_length_are_those_of_the_file(miniature):
     root, frames, _ = miniature
     for row in load(root):

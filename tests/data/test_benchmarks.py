@@ -2,31 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Each benchmark from its official files to a trained step, its figures and its archive."""
 
-from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import torch
 from conftest import tiny_processor
-from datasets.distributed import split_dataset_by_node
-from miniature_a2d_sentences import make_a2d_sentences
-from miniature_jhmdb_sentences import make_jhmdb_sentences
-from miniature_long_rvos import make_long_rvos
-from miniature_mevis import make_mevis
-from miniature_refcoco import make_refcoco
-from miniature_refer_davis import make_refer_davis
 from miniature_refer_youtube_vos import make_refer_youtube_vos
-from miniature_revos import make_revos
+from miniatures import MINIATURES, NAMES, load_miniature, make_miniatures
 from models import TINY_TEXT, tiny_model
-from torch.utils.data import DataLoader
 
 from transformers_soc.data.benchmarks import BENCHMARKS, load_benchmark
 from transformers_soc.data.clips import ClipDataset, group_by_video, read_clip
 from transformers_soc.data.collator import SocDataCollator
 from transformers_soc.data.pixels import read_masks
 from transformers_soc.data.revos import load_revos_foreground
-from transformers_soc.data.schema import COMMON_FEATURES
 from transformers_soc.data.submission import LAYOUTS, check_submission, write_submission
 from transformers_soc.metrics.evaluation import ModelAnswers, StoredAnswers, score_rows
 from transformers_soc.metrics.protocols import PROTOCOLS
@@ -34,38 +24,9 @@ from transformers_soc.metrics.runs import summarize_records
 from transformers_soc.video_io import rle_to_masks
 
 
-class Miniature(NamedTuple):
-    make: Any
-    train: str
-    test: str
-    options: dict[str, Any]
-
-
-MINIATURES = {
-    "refer_youtube_vos": Miniature(partial(make_refer_youtube_vos, valid_truth=True), "train", "validation", {}),
-    "refer_davis": Miniature(make_refer_davis, "train", "validation", {}),
-    "a2d_sentences": Miniature(make_a2d_sentences, "train", "test", {"expected_videos": None}),
-    "jhmdb_sentences": Miniature(make_jhmdb_sentences, "test", "test", {"short_videos": "all"}),
-    "mevis": Miniature(make_mevis, "train", "validation_u", {}),
-    "refcoco": Miniature(make_refcoco, "train", "val", {}),
-    "long_rvos": Miniature(make_long_rvos, "validation", "validation", {}),
-    "revos": Miniature(make_revos, "train", "validation", {}),
-}
-NAMES = list(MINIATURES)
-
-
 @pytest.fixture(scope="module")
 def roots(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    made: dict[str, Path] = {}
-    for name, miniature in MINIATURES.items():
-        made[name] = tmp_path_factory.mktemp(name)
-        miniature.make(made[name])
-    return made
-
-
-def load(roots: dict[str, Path], name: str, split: str | None = None, **options: Any) -> Any:
-    miniature = MINIATURES[name]
-    return load_benchmark(name, roots[name], split or miniature.test, **(miniature.options | options))
+    return make_miniatures(tmp_path_factory)
 
 
 def text_model() -> Any:
@@ -83,32 +44,8 @@ def test_every_benchmark_has_a_miniature():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_rows_are_the_same_however_they_are_made(roots, name):
-    table = load(roots, name)
-    rows = table.to_list()
-    assert table.features == COMMON_FEATURES and rows
-    assert len(set(table["sample_id"])) == len(rows)
-    assert all(Path(path).is_absolute() for row in rows for path in row["frames"])
-    streamed = load(roots, name, streaming=True)
-    assert list(streamed) == rows
-    parts = [row["sample_id"] for rank in range(2) for row in split_dataset_by_node(streamed, rank, 2)]
-    assert sorted(parts) == sorted(table["sample_id"])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["mevis", "a2d_sentences"])
-def test_several_processes_make_the_same_rows(roots, name, monkeypatch, tmp_path):
-    """Four processes that build the table, and two that load from a stream."""
-    rows = load(roots, name).to_list()
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", str(tmp_path))
-    assert load(roots, name, num_proc=4).to_list() == rows
-    loader = DataLoader(load(roots, name, streaming=True), batch_size=None, num_workers=2)
-    assert sorted(row["sample_id"] for row in loader) == sorted(row["sample_id"] for row in rows)
-
-
-@pytest.mark.parametrize("name", NAMES)
 def test_two_steps_of_training(roots, name):
-    dataset = ClipDataset(load(roots, name, MINIATURES[name].train), window_size=3, expressions_per_clip=2)
+    dataset = ClipDataset(load_miniature(roots, name, MINIATURES[name].train), window_size=3, expressions_per_clip=2)
     model = text_model().train()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
     before = [parameter.detach().clone() for parameter in model.parameters()]
@@ -150,7 +87,7 @@ def answer(answers: Any, name: str, root: Path, table: Any) -> tuple[list[Any], 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "refer_davis"])
 def test_figures_of_perfect_and_of_empty_predictions(roots, name):
-    table = load(roots, name)
+    table = load_miniature(roots, name)
     perfect, nothing = (
         summarize_records(answer(StoredAnswers(Truth(empty)), name, roots[name], table)[0], PROTOCOLS[name])
         for empty in (False, True)
@@ -165,7 +102,7 @@ def test_figures_of_perfect_and_of_empty_predictions(roots, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_model_is_scored_and_packed(roots, name, tmp_path):
-    table = load(roots, name)
+    table = load_miniature(roots, name)
     answers = ModelAnswers(text_model(), long_processor(), PROTOCOLS[name])
     records, codes = answer(answers, name, roots[name], table)
     assert summarize_records(records, PROTOCOLS[name])

@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 from conftest import tiny_processor
+from miniature_refer_youtube_vos import make_refer_youtube_vos
 from models import tiny_model
 from PIL import Image
 
+from transformers_soc.data import clips
 from transformers_soc.data.clips import ClipDataset, EpochStream, group_by_video, read_clip
 from transformers_soc.data.collator import SocDataCollator
-from transformers_soc.data.pixels import read_masks
+from transformers_soc.data.pixels import read_label_image, read_masks, target_presence
+from transformers_soc.data.refer_youtube_vos import load_refer_youtube_vos
 from transformers_soc.data.schema import COMMON_FEATURES
 from transformers_soc.data.transforms import Augmentation, Clip
 from transformers_soc.video_io import masks_to_rle
@@ -113,6 +116,24 @@ def test_official_windows_ask_for_what_is_seen(tmp_path: Path):
         (["always", "late", "never"], [6, 7, 8, 9]),
         (["short"], [0, 1, 2, 2]),
     ]
+
+
+def test_masks_are_read_once_until_one_of_them_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """For all that is made of a table; and none at all where the windows do not depend on them."""
+    read: list[str] = []
+    monkeypatch.setattr(clips, "target_presence", lambda row: read.append(row["sample_id"]) or target_presence(row))
+    make_refer_youtube_vos(tmp_path)
+    table = load_refer_youtube_vos(tmp_path, "train")
+    expected = ClipDataset(table.to_list()).windows
+    assert read == table["sample_id"][:]
+    ClipDataset(table, "whole")
+    for policy in ("soc", "referformer", "soc"):
+        again = ClipDataset(load_refer_youtube_vos(tmp_path, "train"), policy)
+    assert read == 2 * table["sample_id"][:] and again.windows == expected
+    path = Path(table[0]["mask_paths"][0])
+    Image.fromarray(np.zeros_like(read_label_image(path))).save(path)
+    ClipDataset(table)
+    assert read == 3 * table["sample_id"][:]
 
 
 @pytest.mark.parametrize(

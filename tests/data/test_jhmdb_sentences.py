@@ -88,12 +88,6 @@ def test_a_draw_can_be_saved_and_loaded(miniature, tmp_path: Path):
     assert str(miniature[0]) not in (tmp_path / "mine.json").read_text()
 
 
-def test_streaming_gives_the_same_rows(miniature):
-    for options in ({"short_videos": "all"}, {"samples": miniature[0] / NEW_LIST}):
-        rows = list(load_jhmdb_sentences(miniature[0], **options))
-        assert list(load_jhmdb_sentences(miniature[0], streaming=True, **options)) == rows
-
-
 def test_a_video_ends_with_its_masks(miniature):
     root = miniature[0]
     row = load_jhmdb_sentences(root, samples=root / OLD_LIST)[0]

@@ -92,12 +92,6 @@ def test_crowds_and_boxes_outside_the_image_are_left_out(root: Path, caplog):
     assert "2 of 9 sentences of refcoco train are left out" in caplog.text
 
 
-def test_streaming_and_processes_give_the_same_rows(root: Path):
-    rows = load_refcoco(root, "train").to_list()
-    assert list(load_refcoco(root, "train", streaming=True)) == rows
-    assert load_refcoco(root, "train", num_proc=2).to_list() == rows
-
-
 def test_images_stay_images_and_videos_move(root: Path):
     images, videos = (load_refcoco(root, "train", as_video=as_video) for as_video in (False, True))
     assert set(videos["image_id"]) == {None}

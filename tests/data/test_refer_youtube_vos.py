@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets.distributed import split_dataset_by_node
 from miniature_refer_youtube_vos import ODD_TEXTS, Truth, make_refer_youtube_vos
 from transformers.testing_utils import CaptureLogger
 
@@ -159,17 +158,6 @@ def test_aliases_of_splits(made: Made):
     assert str(table.split) == "validation" and set(table["split"][:]) == {"validation"}
     with pytest.raises(ValueError, match="no split 'val'; the splits are train, validation, test"):
         load_refer_youtube_vos(made[0], "val")
-
-
-def test_same_rows_however_they_are_made(made: Made):
-    rows = load_refer_youtube_vos(made[0], "train").to_list()
-    stream = load_refer_youtube_vos(made[0], "train", streaming=True)
-    assert list(stream) == rows and stream.features == COMMON_FEATURES
-    assert load_refer_youtube_vos(str(made[0]), "train", num_proc=2).to_list() == rows
-    parts = [list(split_dataset_by_node(stream, rank, 2)) for rank in range(2)]
-    assert all(parts) and sorted(row["sample_id"] for part in parts for row in part) == [
-        row["sample_id"] for row in rows
-    ]
 
 
 def test_windows_for_training(made: Made):

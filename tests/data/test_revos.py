@@ -67,6 +67,17 @@ def test_foreground_is_the_union_of_all_objects(revos: tuple[Path, Truth, Truth]
         assert np.array_equal(masks, revos[2][name])
 
 
+def test_changed_files_are_read_anew(revos: tuple[Path, Truth, Truth]):
+    before, foreground = load_revos(revos[0], "train")[0], load_revos_foreground(revos[0])
+    meta, video = revos[0] / "meta_expressions_train_.json", before["video_id"]
+    change_json(meta, lambda content: content["videos"][video]["expressions"]["0"].update(exp="said otherwise"))
+    assert load_revos(revos[0], "train")[0]["expression"] == "said otherwise" != before["expression"]
+    change_json(revos[0] / "mask_dict.json", lambda tracks: tracks.update({"0": [None] * 20}))
+    assert load_revos(revos[0], "train")[0]["no_target"] and not before["no_target"]
+    change_json(revos[0] / "mask_dict_foreground.json", lambda content: content.pop("lv_0009"))
+    assert set(foreground) - set(load_revos_foreground(revos[0])) == {"lv_0009"}
+
+
 def test_corrupt_foreground(revos: tuple[Path, Truth, Truth]):
     path = revos[0] / "mask_dict_foreground.json"
     change_json(path, lambda content: content["lv_0009"]["masks_rle"][4].update(counts="zz"))

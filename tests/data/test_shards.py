@@ -14,6 +14,7 @@ from miniature_a2d_sentences import make_a2d_sentences
 from miniature_jhmdb_sentences import make_jhmdb_sentences
 from miniature_mevis import make_mevis
 from miniature_refer_youtube_vos import make_refer_youtube_vos
+from pycocotools import mask as coco_mask
 from torch.utils.data import DataLoader
 
 import transformers_soc_cli
@@ -99,6 +100,9 @@ def test_rows_from_bytes_are_those_from_paths(tables: dict[str, Dataset], tmp_pa
         if name != "hidden":
             everything = range(row["num_frames"])
             np.testing.assert_array_equal(read_masks(own, everything), read_masks(row, everything))
+            assert all(coco_mask.area(code) for codes in own["mask_rles"] for code in codes), (
+                "an empty mask is no code"
+            )
 
 
 def test_frames_are_the_bytes_of_the_files(tables: dict[str, Dataset]):
@@ -106,6 +110,13 @@ def test_frames_are_the_bytes_of_the_files(tables: dict[str, Dataset]):
         row = tables[name][0]
         assert pack_row(row)["frames_bytes"] == [Path(path).read_bytes() for path in row["frames"]]
         assert len(row["frames"]) == count
+
+
+def test_frames_of_a_video_file_are_those_of_their_indices(tables: dict[str, Dataset]):
+    row = tables["a2d"][0]
+    for form in (row, pack_row(row)):
+        turned = form | {"frame_indices": form["frame_indices"][::-1]}
+        np.testing.assert_array_equal(read_frames(turned, [0, 1]), read_frames(form, [-1, -2]))
 
 
 @pytest.mark.parametrize("name", ["youtube", "a2d", "shapes"])
@@ -131,6 +142,7 @@ def test_shards_hold_as_much_as_they_may_in_the_order_of_the_rows(youtube: Datas
     for size, following in zip(sizes, plan[1:], strict=False):
         assert size + count_bytes(youtube[following[0]]) > SMALL
     assert plan_shards(youtube, 1) == [range(index, index + 1) for index in range(len(youtube))]
+    assert plan_shards(youtube.select([]), SMALL) == []
 
 
 @pytest.mark.parametrize("name", ["youtube", "a2d", "jhmdb", "mevis", "shapes"])
@@ -140,6 +152,15 @@ def test_counted_bytes_are_no_less_than_those_written(tables: dict[str, Dataset]
         packed = pack_row(row)
         codes = [code["counts"] for codes in packed["mask_rles"] for code in codes]
         assert sum(map(len, packed["frames_bytes"])) + sum(map(len, codes)) <= count_bytes(row)
+
+
+def test_masks_are_counted(tables: dict[str, Dataset]):
+    row = tables["youtube"][0]
+    sizes = [Path(path).stat().st_size for path in row["mask_paths"]]
+    assert count_bytes(row) - count_bytes(row | {"mask_paths": None}) == sum(sizes)
+    row = tables["mevis"][0]
+    codes = [code["counts"] for codes in row["mask_rles"] for code in codes]
+    assert count_bytes(row) - count_bytes(row | {"mask_rles": []}) >= sum(map(len, codes)) > 0
 
 
 def test_expressions_of_a_video_share_its_frames_on_disk(youtube: Dataset, tmp_path: Path):
@@ -232,7 +253,7 @@ def test_command_keeps_a_card_and_needs_no_network_for_a_folder(tmp_path: Path, 
     monkeypatch.setattr("huggingface_hub.HfApi", None)
     output = tmp_path / "shards"
     arguments = [tmp_path / "data", "--output", output, "--license", "other", "--split", "test"]
-    assert push(*arguments) == 0
+    assert push(*arguments) == 0 and 'split="test"' in (output / "README.md").read_text()
     (output / "README.md").write_text("my own")
     assert push(*arguments) == 0 and (output / "README.md").read_text() == "my own"
     assert len(stream(output, "test")) == 8 and [path.name for path in (output / "data").iterdir()] == [
@@ -246,6 +267,7 @@ def test_command_keeps_a_card_and_needs_no_network_for_a_folder(tmp_path: Path, 
         (["--license", "other"], "either the id of a repository or --output"),
         (["me/rvos", "--output", "here", "--license", "other"], "either the id of a repository or --output"),
         (["--output", "here", "--license", "CC BY"], "'CC BY' is no licence"),
+        (["--output", "here", "--license", "cc by"], "'cc by' is no licence"),
         (["--output", "here", "--license", "other", "--split", "val"], "there is no split 'val'"),
         (["--output", "here", "--license", "other"], "no split is complete"),
     ],

@@ -102,6 +102,19 @@ def test_goes_on_with_what_is_left(options: list[str], tmp_path: Path, monkeypat
         evaluate.main([*arguments, "--threshold", "0.1"])
 
 
+def test_another_model_of_the_same_name_is_refused(options: list[str], tmp_path: Path):
+    save_tiny_model(tmp_path / "model")
+    model = SocModel.from_pretrained(tmp_path / "model")
+    arguments = ["--model", str(tmp_path / "model"), *options[2:], "--output_dir", str(tmp_path / "scores")]
+    for _ in range(2):
+        model.save_pretrained(tmp_path / "model")
+        evaluate.main(arguments)
+    model.class_heads[0].bias.data += 1
+    model.save_pretrained(tmp_path / "model")
+    with pytest.raises(ValueError, match=r"other settings \(model_files\)"):
+        evaluate.main(arguments)
+
+
 def test_videos_that_cannot_be_read_are_named_or_counted(options: list[str], tmp_path: Path, capsys):
     root = tmp_path / "data"
     write_clips(root, "test")

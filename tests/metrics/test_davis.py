@@ -82,6 +82,16 @@ def test_each_object_gets_the_proposal_that_suits_it_best():
     assert davis_unsupervised(np.zeros_like(target), target).region.tolist() == [[0, 0], [0, 0]]
 
 
+def test_region_and_contour_choose_the_proposal_together():
+    """The first proposal has the better J, but a speck far away that spoils its F."""
+    target, prediction = np.zeros((2, 2, 20, 30), np.uint8)
+    target[:, 5:15, 5:17] = 1
+    prediction[0, 5:15, 5:17] = prediction[0, 1:4, 22:27] = 1
+    prediction[1, 5:15, 6:18] = 2
+    region, contour = davis_unsupervised(prediction, target)
+    assert region.tolist() == [[0, 110 / 130]] and contour.tolist() == [[0, 1]]
+
+
 def test_void_pixels_do_not_count():
     target, prediction = label_map(0, 1, 255, 0, 0), label_map(0, 1, 1, 0, 0)
     region, contour = davis_unsupervised(prediction, target)

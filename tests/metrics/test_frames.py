@@ -31,9 +31,12 @@ def test_golden_frames(case: dict):
     assert contour[0] == pytest.approx(case["contour"], abs=1e-12)
 
 
-def test_default_tolerance_is_that_of_davis():
-    prediction, target = paint(SIZE, [{"box": [13, 33, 15, 43]}])[None], paint(SIZE, BOX)[None]
-    assert contour_accuracy(prediction, target)[0] == pytest.approx(0.0625, abs=1e-12)
+@pytest.mark.parametrize(("size", "tolerance"), [(SIZE, 1), ((480, 854), 8), ((200, 150), 2)])
+def test_default_tolerance_is_a_share_of_the_diagonal(size: tuple[int, int], tolerance: int):
+    target, found, missed = (
+        paint(size, [{"box": [15, 40, 15 + step, 30]}])[None] for step in (0, tolerance, tolerance + 1)
+    )
+    assert contour_accuracy(found, target)[0] == 1 > contour_accuracy(missed, target)[0]
 
 
 @pytest.mark.parametrize("share", [0.02, 0.4])

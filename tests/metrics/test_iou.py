@@ -43,8 +43,8 @@ def test_golden_summaries(case: dict, capsys):
     assert summary.keys() == case["expected"].keys()
     for name, value in case["expected"].items():
         tolerance = 1e-9 if "AP" in name else 1e-6
-        shown = -1 if summary[name] is None else summary[name] / 100
-        assert shown == pytest.approx(value, abs=tolerance), name
+        expected = None if value == -1 else pytest.approx(100 * value, abs=100 * tolerance)
+        assert summary[name] == expected, name
 
 
 @pytest.mark.parametrize(**named("images"))
@@ -67,6 +67,7 @@ def test_images_may_differ_in_size():
     assert overall_iou(prediction, target) == 6 / 26
     assert mean_iou(prediction, target) == pytest.approx(0.5, abs=1e-6)
     assert precision_at_k(prediction, target, k=[0.25]) == {"P@0.25": 0.5}
+    assert overall_iou(prediction[1:], prediction[1:]) == mean_iou(prediction[1:], prediction[1:]) == 1
 
 
 def test_order_and_repetition_change_nothing():
@@ -88,6 +89,8 @@ def test_an_image_without_predictions_counts_as_0_and_is_named():
         summary = summarize_images(scores)
     assert (summary["mean_iou"], summary["overall_iou"], summary["P@0.5"]) == pytest.approx((50, 50, 50))
     assert summary["mAP 0.5:0.95"] == pytest.approx(100 * 51 / 101)
+    with pytest.warns(UserWarning, match="1 of 1 images"):
+        assert summarize_images([score_image("a", [], [], code(SIZE, []))])["mean_iou"] == 0
 
 
 @pytest.mark.parametrize(**named("no_target"))
@@ -101,6 +104,8 @@ def test_golden_generalized_iou(case: dict):
     )
     # Without the answers the masks decide: the last one is not empty.
     assert generalized_iou(prediction, target)["gIoU"] == pytest.approx(values["gIoU"] - 1 / 6)
+    box = paint(SIZE, BOX)
+    assert generalized_iou([box], [box], [True]) == {"gIoU": 0, "cIoU": 0}
 
 
 def test_bad_input_is_refused():
@@ -110,6 +115,7 @@ def test_bad_input_is_refused():
             ([], []),
             (np.zeros((1, 3, 3)), np.zeros((2, 3, 3))),
             (np.zeros((1, 3, 3)), np.zeros((1, 3, 4))),
+            (np.zeros((1, 2, 3, 3)), np.zeros((1, 2, 3, 3))),
         ):
             with pytest.raises(ValueError, match="got"):
                 measure(*masks)

@@ -6,9 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from transformers_soc.metrics import score_davis_sequence, score_expression, summarize
+from transformers_soc.metrics import runs, score_davis_sequence, score_expression, summarize
 from transformers_soc.metrics.protocols import PROTOCOLS
-from transformers_soc.metrics.runs import DESCRIPTION, EvaluationFolder, result_entries, summarize_records
+from transformers_soc.metrics.runs import (
+    DESCRIPTION,
+    EvaluationFolder,
+    model_stamp,
+    result_entries,
+    summarize_records,
+)
 
 
 def record(name: str, seed: int):
@@ -43,6 +49,21 @@ def test_other_settings_are_refused(tmp_path):
     EvaluationFolder(tmp_path, {"model": "m", "split": "test"}).open()
     with pytest.raises(ValueError, match=r"other settings \(model\)"):
         EvaluationFolder(tmp_path, {"model": "n", "split": "test"}).open()
+
+
+def test_the_stamp_of_a_model_is_that_of_its_content_or_commit(tmp_path, monkeypatch):
+    for name, content in (("a", "1"), ("b", "1"), ("c", "2")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_text(content)
+    stamps = [model_stamp(tmp_path / name) for name in "abc"]
+    assert stamps[0] == stamps[1] != stamps[2]
+    (tmp_path / "b/config.json").write_text("{}")
+    (tmp_path / "c/README.md").write_text("of no account")
+    assert model_stamp(tmp_path / "b") != stamps[1] and model_stamp(tmp_path / "c") == stamps[2]
+    monkeypatch.setattr(
+        runs, "cached_file", lambda *names: f"cache/{'/'.join(names)}".replace("soc", "snapshots/7f88")
+    )
+    assert model_stamp("me/soc") == "7f88"
 
 
 def test_davis_records_survive_the_file(tmp_path):

@@ -67,9 +67,15 @@ def load_a2d_sentences(
     root = Path(root).absolute()
     split = choose_split(split, dict.fromkeys(SUBSETS, ()))
     _import_h5py()
-    videos = _read_videos(root, split, expected_videos)
+    num_videos = len(video_rows(root))
+    if expected_videos not in (None, num_videos):
+        raise ValueError(
+            f"{str(root / VIDEO_FILE)!r} has {num_videos} rows, not {expected_videos}: get the file anew, or pass "
+            "expected_videos=None"
+        )
+    videos = split_videos(root, split)
     folder = require(root / VIDEOS, "the videos")
-    items = _list_items(root, _read_expressions(root, videos), on_error)
+    items = _list_items(root, split_expressions(root, videos), on_error)
     paths = [folder / f"{video}.mp4" for video in sorted(videos)]
     return build_table(
         _make_row,
@@ -84,23 +90,32 @@ def load_a2d_sentences(
     )
 
 
-def _read_videos(root: Path, split: str, expected: int | None) -> set[str]:
+def video_rows(root: Path) -> list[list[str]]:
+    """The rows of the list of videos."""
+    return read_csv(root / VIDEO_FILE, VIDEO_COLUMNS, "the list of videos", header=False)
+
+
+def expression_rows(root: Path) -> list[list[str]]:
+    """The rows of the file of sentences: video, instance and sentence."""
+    return read_csv(root / EXPRESSION_FILE, ("video_id", "instance_id", "query"), "the sentences")
+
+
+def split_videos(root: Path, split: str) -> set[str]:
     """The videos of a split, without those that the data set leaves out."""
-    path = root / VIDEO_FILE
-    rows = read_csv(path, VIDEO_COLUMNS, "the list of videos", header=False)
-    if expected is not None and len(rows) != expected:
-        raise ValueError(
-            f"{str(path)!r} has {len(rows)} rows, not {expected}: get the file anew, or pass expected_videos=None"
-        )
     missed = require(root / MISSED_FILE, "the videos that are left out").read_text(encoding="utf-8").split()
-    return {row[0] for row in rows if row[-1] == SUBSETS[split]} - set(missed)
+    return {row[0] for row in video_rows(root) if row[-1] == SUBSETS[split]} - set(missed)
 
 
-def _read_expressions(root: Path, videos: set[str]) -> list[tuple[str, int, str]]:
-    """(video, instance, expression) of these videos, in the order of video and instance."""
+def split_expressions(root: Path, videos: set[str]) -> list[tuple[str, int, str]]:
+    """
+    (video, instance, expression) of these videos, in the order of video and instance.
+
+    Raises:
+        ValueError: an instance that is no number, or comes twice.
+    """
     path = root / EXPRESSION_FILE
     expressions: dict[tuple[str, int], str] = {}
-    for video, instance, expression in read_csv(path, ("video_id", "instance_id", "query"), "the sentences"):
+    for video, instance, expression in expression_rows(root):
         if video not in videos or instance == COPIED_INSTANCE:
             continue
         if not instance.isdecimal():

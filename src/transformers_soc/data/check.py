@@ -212,13 +212,9 @@ def _check_refer_youtube_vos(survey: Survey) -> None:
     videos = survey.read_videos(f"meta_expressions/{folder}/meta_expressions.json")
     hosted = "authors of later work host it again, since the official site removed it (ReferFormer, issues 6, 8, 20)"
     if split == "validation":
-        test = "meta_expressions/test/meta_expressions.json"
-        frames = survey.root / folder / "JPEGImages"
-        if survey.look(test, "which videos of the validation file belong to the test set", hosted, required=False):
-            known = set(read_videos(survey.root / test))
-            videos = {name: video for name, video in videos.items() if name not in known}
-        elif frames.is_dir():
-            videos = {name: video for name, video in videos.items() if (frames / name).is_dir()}
+        what = "which videos of the validation file belong to the test set"
+        survey.look(refer_youtube_vos.TEST_FILE, what, hosted, required=False)
+        videos = refer_youtube_vos.leave_out_test(videos, survey.root)
     if videos:
         survey.count(len(videos), count_expressions(videos))
     survey.look_into(f"{folder}/JPEGImages", "the frames", stems_of(videos), ".jpg")
@@ -280,24 +276,14 @@ def _check_a2d_sentences(survey: Survey) -> None:
     ]
     videos: list[str] = []
     if all(found):
-        rows, sentences = read_a2d(survey.root)
-        missed = (survey.root / a2d_sentences.MISSED_FILE).read_text(encoding="utf-8").split()
-        subset = a2d_sentences.SUBSETS[survey.report.split]
-        used = {row[0] for row in rows if row[-1] == subset} - set(missed)
-        spoken = [row for row in sentences if row[0] in used and row[1] != a2d_sentences.COPIED_INSTANCE]
-        videos = sorted({row[0] for row in spoken})
-        survey.count(len(used), len(spoken))
+        used = a2d_sentences.split_videos(survey.root, survey.report.split)
+        expressions = a2d_sentences.split_expressions(survey.root, used)
+        videos = sorted({video for video, _, _ in expressions})
+        survey.count(len(used), len(expressions))
     files = [name + VIDEO_SUFFIX for name in videos]
     what = "the videos; some pages call the folder CLIPS320"
     survey.look_for_files(a2d_sentences.VIDEOS, what, files, actions)
     survey.look_into(a2d_sentences.MASKS, "the masks", dict.fromkeys(videos, ()), ".h5")
-
-
-def read_a2d(root: Path) -> tuple[list[list[str]], list[list[str]]]:
-    """Rows of the videos and of the sentences."""
-    videos = read_csv(root / a2d_sentences.VIDEO_FILE, a2d_sentences.VIDEO_COLUMNS, "the videos", header=False)
-    columns = ("video_id", "instance_id", "query")
-    return videos, read_csv(root / a2d_sentences.EXPRESSION_FILE, columns, "the sentences")
 
 
 def _check_jhmdb_sentences(survey: Survey) -> None:
@@ -473,7 +459,7 @@ def _sum_counts(name: str, root: Path, key: str, reports: Sequence[SplitReport])
         sum(counts) for counts in zip(*([item.found for item in report.counts] for report in reports), strict=True)
     ]
     if name == "a2d_sentences":
-        sums = [len(rows) for rows in read_a2d(root)]
+        sums = [len(a2d_sentences.video_rows(root)), len(a2d_sentences.expression_rows(root))]
     figures = [(official.unit, official.videos.get("all")), ("expressions", official.expressions.get("all"))]
     return [Count(item, found, figure) for (item, figure), found in zip(figures, sums, strict=True) if figure]
 

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """From rows of the common schema, one expression each, to clips of pixels, several expressions each."""
 
+import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 from torch.utils.data import Dataset, IterableDataset
 from transformers.utils import logging
@@ -53,6 +56,41 @@ def _clip_key(dataset: str, split: str, video: str, num_frames: int, annotated: 
 
 def _column(table: Any, name: str) -> Sequence[Any]:
     return [row[name] for row in table] if isinstance(table, (list, tuple)) else table[name]
+
+
+def seen_frames(table: Any) -> Sequence[Sequence[bool]]:
+    """
+    In which frames the target of each row is seen, (frames,) bool; empty for a video of which one frame is annotated,
+    and for an image.
+
+    All masks are read for it, which takes long for a benchmark. So the answer for a `datasets.Dataset` is kept in the
+    cache of Datasets, until the table or a file of masks changes.
+    """
+    if not isinstance(table, datasets.Dataset):
+        return [_seen_frames(row)["seen"] for row in table]
+    paths = {path for paths in table["mask_paths"] for path in paths or () if path is not None}
+    stamps = [(path, *_stamp(Path(path))) for path in sorted(paths)]
+    key = hashlib.sha256(repr((table._fingerprint, stamps)).encode()).hexdigest()[:32]
+    found = table.map(
+        _seen_frames,
+        remove_columns=table.column_names,
+        features=datasets.Features({"seen": datasets.List(datasets.Value("bool"))}),
+        cache_file_name=str(Path(datasets.config.HF_DATASETS_CACHE, "transformers_soc", f"seen-{key}.arrow")),
+        load_from_cache_file=True,
+        desc="Reading masks",
+    )
+    return found["seen"][:]
+
+
+def _seen_frames(row: Row) -> dict[str, list[bool]]:
+    alone = row["num_frames"] == 1 or len(row["annotated_frame_indices"]) == 1
+    return {"seen": [] if alone else target_presence(row).tolist()}
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes with a file; one that is missing is an error when it is read."""
+    status = path.stat() if path.exists() else None
+    return (status.st_mtime_ns, status.st_size) if status else (0, 0)
 
 
 def read_clip(rows: Sequence[Row], indices: Sequence[int], class_names: Sequence[str] = ()) -> Clip:
@@ -144,15 +182,21 @@ class ClipDataset(Dataset):
         self.on_error = on_error
         self.num_skipped = 0
         self.epoch = 0
-        self.windows = [window for rows in group_by_video(table) for window in self._windows(rows)]
+        seen = seen_frames(table) if policy != "whole" else [[]] * len(table)
+        no_target = _column(table, "no_target")[:]
+        self.windows = [
+            window
+            for rows in group_by_video(table)
+            for window in self._windows(rows, [seen[row] for row in rows], [no_target[row] for row in rows])
+        ]
         # The window of each item, and its first expression in the order drawn for the epoch.
         self.items: list[tuple[int, int]] = []
         for index, window in enumerate(self.windows):
             step = expressions_per_clip or len(window.rows)
             self.items += [(index, start) for start in range(0, len(window.rows), step)]
 
-    def _windows(self, rows: list[int]) -> list[Window]:
-        """The windows of one video."""
+    def _windows(self, rows: list[int], seen: list[Sequence[bool]], no_target: list[bool | None]) -> list[Window]:
+        """The windows of one video; `seen`, as of `seen_frames`, and `no_target` are those of its rows."""
         first = self.table[rows[0]]
         num_frames, annotated = first["num_frames"], first["annotated_frame_indices"]
         size = self.window_size or num_frames
@@ -166,12 +210,10 @@ class ClipDataset(Dataset):
             spans = [[anchor] for anchor in range(0, num_frames, size)]
         else:
             spans = consecutive_windows(num_frames, size)
-        present = [target_presence(self.table[row]) for row in rows]
-        no_target = [self.table[row]["no_target"] for row in rows]
         windows = []
         for span in spans:
-            known = zip(rows, present, no_target, strict=True)
-            asked = [row for row, seen, never in known if seen[span].any() or never]
+            known = zip(rows, seen, no_target, strict=True)
+            asked = [row for row, frames, never in known if any(frames[index] for index in span) or never]
             windows += [Window(asked, span)] if asked else []
         return windows
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Meta files in the layout of Ref-YouTube-VOS, which later benchmarks share: videos, expressions, names of frames."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -74,7 +74,7 @@ def list_expressions(meta: Path, videos: Mapping[str, Mapping[str, Any]]) -> lis
     ]
 
 
-def video_folders(folders: Sequence[Path], videos: Mapping[str, Any]) -> list[Path]:
+def video_folders(folders: Sequence[Path], videos: Collection[str]) -> list[Path]:
     """Those folders of videos that exist; a table is made anew when files come to one."""
     return [path for folder in folders for path in (folder / name for name in videos) if path.is_dir()]
 

@@ -130,14 +130,13 @@ def _make_row(
     """A row of the table; `masks` is a mask_dict, a folder of PNGs, or None: hidden."""
     video = read_video(Path(meta), item["video"])
     entry = video["expressions"][item["expression"]]
-    version = columns["dataset_version"]
     audio = Path(folder, str(entry.get("audio") or ""))
     with naming(item, columns) as row:
-        row["audio_path"] = str(audio) if version == "v2" and audio.is_file() else None
+        row["audio_path"] = str(audio) if audio.is_file() else None
         row |= {"expression": entry["exp"], **frame_columns(Path(folder, "JPEGImages", item["video"]), video)}
         if masks is None:
             return row | hidden_columns()
-        if version == "v1" and not entry.get("obj_id"):
+        if columns["dataset_version"] == "v1" and not entry.get("obj_id"):
             raise ValueError(f"{meta!r} gives the expression no obj_id, though each one of v1 has a target")
         if Path(masks).is_dir():
             return row | _png_columns(Path(masks), entry, row)

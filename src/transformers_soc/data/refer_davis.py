@@ -21,7 +21,7 @@ from typing import Any
 from datasets import Dataset, IterableDataset
 from transformers.utils import logging
 
-from .meta_expressions import read_videos
+from .meta_expressions import read_videos, video_folders
 from .refer_youtube_vos import expression_items, make_row
 from .tables import build_table, choose_split, read_json, require
 
@@ -79,15 +79,16 @@ def load_refer_davis(
     davis = require(root / "DAVIS", f"DAVIS 2017; or convert Ref-DAVIS17 so that {str(meta_file)!r} exists")
     videos = _read_list(davis / "ImageSets" / "2017" / LISTS[name])
     texts = [require(root / "davis_text_annotations" / file, "expressions of Ref-DAVIS17") for file, _ in TEXTS]
-    semantics = davis / "davis_semantics.json"
+    frames = require(davis / "JPEGImages" / "480p", "the frames")
+    masks = require(davis / "Annotations_unsupervised" / "480p", "the masks")
     return build_table(
         _make_listed_row,
-        _read_items(videos, texts, semantics),
+        _read_items(videos, texts, davis / "davis_semantics.json"),
         name,
-        sources=texts + [path for path in (semantics,) if path.exists()],
+        sources=video_folders([frames, masks], videos),
         columns={"dataset": "ref_davis17", "split": name},
-        frames_folder=str(require(davis / "JPEGImages" / "480p", "the frames")),
-        masks_folder=str(require(davis / "Annotations_unsupervised" / "480p", "the masks")),
+        frames_folder=str(frames),
+        masks_folder=str(masks),
         **options,
     )
 

@@ -25,6 +25,7 @@ logger = logging.get_logger(__name__)
 
 SPLITS = {"train": (), "validation": ("valid",), "test": ()}
 FOLDERS = {"train": "train", "validation": "valid", "test": "test"}
+TEST_FILE = "meta_expressions/test/meta_expressions.json"
 
 
 def load_refer_youtube_vos(
@@ -62,7 +63,7 @@ def load_refer_youtube_vos(
     source = root / "meta_expressions" / FOLDERS[name] / "meta_expressions.json"
     videos = read_videos(source)
     if name == "validation":
-        videos = _leave_out_test(videos, root)
+        videos = _validation_videos(videos, root)
     folder = root / FOLDERS[name]
     items = expression_items(source, videos, folder / "meta.json")
     given = name == "train" or (
@@ -82,14 +83,24 @@ def load_refer_youtube_vos(
     )
 
 
-def _leave_out_test(videos: Videos, root: Path) -> Videos:
-    """The videos of the validation set, of a meta file that may list those of the test set too."""
-    path = root / "meta_expressions" / "test" / "meta_expressions.json"
-    if path.exists():
-        test = read_videos(path)
+def leave_out_test(videos: Videos, root: Path) -> Videos:
+    """
+    The videos of the validation set, of a meta file that may list those of the test set too: those that the meta file
+    of the test set does not have, or where that is missing, those with a folder of frames.
+    """
+    if (root / TEST_FILE).exists():
+        test = read_videos(root / TEST_FILE)
         return {video_id: video for video_id, video in videos.items() if video_id not in test}
-    frames = require(root / "valid" / "JPEGImages", "the frames of the split validation")
-    kept = {video_id: video for video_id, video in videos.items() if (frames / video_id).is_dir()}
+    frames = root / FOLDERS["validation"] / "JPEGImages"
+    return {video_id: video for video_id, video in videos.items() if (frames / video_id).is_dir()}
+
+
+def _validation_videos(videos: Videos, root: Path) -> Videos:
+    """As `leave_out_test`, with an error or a warning where the folders of frames decide."""
+    kept = leave_out_test(videos, root)
+    if (root / TEST_FILE).exists():
+        return kept
+    frames = require(root / FOLDERS["validation"] / "JPEGImages", "the frames of the split validation")
     if not kept:
         raise FileNotFoundError(
             f"{str(frames)!r} has no folder of any video of the meta file; unpack the frames there"
@@ -97,7 +108,7 @@ def _leave_out_test(videos: Videos, root: Path) -> Videos:
     if len(kept) < len(videos):
         logger.warning(
             "%s is missing: the %d videos without a folder in %s are taken for those of the test set",
-            path,
+            root / TEST_FILE,
             len(videos) - len(kept),
             frames,
         )

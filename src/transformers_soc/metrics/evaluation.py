@@ -11,7 +11,7 @@ import torch
 
 from ..data.clips import group_by_video
 from ..data.pixels import read_frames, read_label_image, read_masks
-from ..pipeline_referring_video_segmentation import available_memory, estimate_memory
+from ..memory import available_memory, estimate_memory
 from ..video_io import masks_to_rle, rle_to_masks
 from .davis import DavisObjectScore, score_davis_sequence, summarize_davis
 from .iou import ImageScore, score_image, summarize_images

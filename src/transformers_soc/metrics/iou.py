@@ -118,7 +118,7 @@ def _precision(iou: np.ndarray, thresholds: Sequence[float]) -> dict[str, float]
 
 def coco_map(prediction: Sequence[Mapping[str, Any]], target: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """
-    Mean average precision of masks by pycocotools, without categories, which prints nothing here.
+    Mean average precision of masks by pycocotools, of one category, which prints nothing here.
 
     Args:
         prediction: dicts with `image_id`, `score` and `segmentation`, a run-length code; several for an image.
@@ -139,7 +139,6 @@ def coco_map(prediction: Sequence[Mapping[str, Any]], target: Sequence[Mapping[s
             raise ValueError(f"there is no target for the image {item['image_id']!r} of a prediction")
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = COCOeval(_coco(images, target), _coco(images, prediction), "segm")
-        evaluation.params.useCats = 0
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

@@ -9,6 +9,7 @@ The folder of an evaluation, from which it goes on after an interruption:
     results.json      the figures, one entry each
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,11 +17,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from transformers.utils import cached_file
+
 from ..video_io import replacing
 from .evaluation import RECORDS, SUMMARIES, Code, Summary
 from .protocols import Protocol
 
 SETTINGS, DONE, RESULTS = "settings.json", "done.jsonl", "results.json"
+MODEL_FILES = ("*.json", "*.safetensors", "*.txt")  # of a model and its processor
 # Columns of `results.json`, besides the group, the metric, its value and the number of samples.
 DESCRIPTION = (
     "model",
@@ -38,6 +42,18 @@ DESCRIPTION = (
     "source_url",
     "measured_here",
 )
+
+
+def model_stamp(model: str | Path) -> str:
+    """Text that changes with the files of a model or processor: their digest, or, on the Hub, the commit."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return Path(str(cached_file(str(model), "config.json"))).parent.name
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in MODEL_FILES for path in folder.glob(pattern)):
+        with open(path, "rb") as file:
+            digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()[:32]
 
 
 class EvaluationFolder:
@@ -156,4 +172,4 @@ def result_entries(summary: Summary, description: Mapping[str, Any]) -> list[dic
     return entries
 
 
-__all__ = ["DESCRIPTION", "EvaluationFolder", "result_entries", "summarize_records"]
+__all__ = ["DESCRIPTION", "EvaluationFolder", "model_stamp", "result_entries", "summarize_records"]
