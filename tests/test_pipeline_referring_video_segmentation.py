@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from transformers import pipeline
 from transformers.utils import logging
 
+from transformers_soc import SocVideoSession
 from transformers_soc import pipeline_referring_video_segmentation as module
 from transformers_soc.pipeline_referring_video_segmentation import ReferringVideoSegmentationPipeline
 
@@ -131,17 +132,44 @@ def test_union_asks_for_all_queries(pipe):
     assert (all_queries["masks"] == one["masks"]).all()
 
 
+def test_long_videos_go_through_a_session(pipe, video_path):
+    answers = pipe(str(video_path), ["a dog", "a cat"], stride=2, mode="clip", clip_frames=6, overlap=2)
+    session = SocVideoSession(pipe.model, pipe.processor, "clip", clip_frames=6, overlap=2)
+    session.add_video(video_path, stride=2)
+    session.add_expressions(["a dog", "a cat"])
+    for answer, expected in zip(answers, session.results("numpy"), strict=True):
+        assert answer["frame_indices"] == list(range(0, 20, 2)) and (answer["masks"] == expected["masks"]).all()
+        assert answer["masks"].shape == (10, 32, 48) and answer["score"] == expected["score"]
+    videos = pipe(
+        (noise(3, 32, 48) for _ in range(2)),
+        "a dog",
+        mode="clip",
+        threshold=1.0,
+        resize_mode="padded_threshold_nearest",
+    )
+    assert [answer["no_target"] for answer in videos] == [True, True]
+
+
+def test_a_pipeline_for_long_videos_can_be_asked_at_once(video_path):
+    long = ReferringVideoSegmentationPipeline(
+        model=tiny_model(), processor=tiny_processor(), device=-1, mode="clip", clip_frames=8
+    )
+    once = ReferringVideoSegmentationPipeline(model=tiny_model(), processor=tiny_processor(), device=-1)
+    assert len(long(video_path, "a dog")["query_indices"]) == 20
+    assert_same(long(video_path, "a dog", mode="exact"), once(video_path, "a dog"))
+
+
+def test_masks_can_be_resized_as_the_official_evaluation_does(pipe):
+    frames = noise(2, 40, 60)
+    smooth, nearest = pipe(frames, "a dog"), pipe(frames, "a dog", resize_mode="padded_threshold_nearest")
+    assert 0 < (smooth["masks"] != nearest["masks"]).mean() < 0.3
+
+
 def test_too_little_memory_is_told_before_anything_is_encoded(pipe, video_path, monkeypatch):
     monkeypatch.setattr(module, "available_memory", lambda device: 10_000_000)
     monkeypatch.setattr(pipe.model, "get_video_features", None)
     with pytest.raises(ValueError, match=r"20 frames of 48x32 need about .* GB .* num_frames or fps"):
         pipe(video_path, "a dog")
-
-
-def test_free_memory_is_read():
-    free = module.available_memory(torch.device("cpu"))
-    assert free is None or 1e7 < free < 1e14
-    assert module.estimate_memory(10, 100, 100, 0) == 10 * module.estimate_memory(1, 100, 100, 0)
 
 
 def test_progress_bar_counts_sentences(pipe, capsys):
@@ -173,6 +201,9 @@ def test_saved_folder_is_loaded_by_the_name_of_the_task(pipe, tmp_path):
         ((noise(1, 32, 48), "a"), {"frames": 3}, TypeError),
         ((noise(1, 32, 48), "a"), {"batch_size": -1}, ValueError),
         ((noise(1, 32, 48), "a"), {"mode": "nearest"}, ValueError),
+        ((noise(1, 32, 48), "a"), {"resize_mode": "nearest"}, ValueError),
+        ((noise(1, 32, 48), "a"), {"clip_frames": 8}, ValueError),
+        ((noise(1, 32, 48), "a"), {"mode": "clip", "clip_frames": 8, "overlap": 8}, ValueError),
     ],
 )
 def test_wrong_calls_are_refused(pipe, arguments, keywords, error):

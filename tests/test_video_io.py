@@ -19,7 +19,15 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from transformers_soc import video_io
-from transformers_soc.video_io import list_videos, masks_to_rle, probe_video, read_video, sample_indices, write_video
+from transformers_soc.video_io import (
+    iter_video,
+    list_videos,
+    masks_to_rle,
+    probe_video,
+    read_video,
+    sample_indices,
+    write_video,
+)
 
 
 def test_path_bytes_and_file_object_give_the_same_frames(video_path):
@@ -67,6 +75,39 @@ def test_probe_measures_without_decoding_all(video_path):
     assert (info.total_num_frames, info.height, info.width) == (20, 32, 48)
     assert probe_video(torch.zeros(7, 3, 5, 6)).total_num_frames == 7
     assert probe_video(Image.new("RGB", (6, 5))).height == 5
+
+
+@pytest.mark.parametrize("sampling", [{}, {"num_frames": 4}, {"fps": 5}, {"stride": 7}])
+def test_frame_by_frame_gives_what_reading_at_once_gives(video_path, sampling):
+    frames, info = read_video(video_path, **sampling)
+    with open(video_path, "rb") as file:
+        for source in (video_path, video_path.read_bytes(), file):
+            known, one_by_one = iter_video(source, **sampling)
+            np.testing.assert_array_equal(list(one_by_one), frames)
+            assert known == info
+    known, one_by_one = iter_video(frames, stride=2)
+    np.testing.assert_array_equal(list(one_by_one), frames[::2])
+    assert (known.height, known.width, known.frames_indices) == (32, 48, list(range(0, len(frames), 2)))
+
+
+def test_frame_by_frame_decodes_when_asked(video_path, monkeypatch):
+    decoded = []
+    upright = video_io._upright
+    monkeypatch.setattr(video_io, "_upright", lambda frame: decoded.append(1) or upright(frame))
+    info, frames = iter_video(video_path)
+    assert info.total_num_frames == 20 and not decoded
+    assert frame_numbers(np.stack([next(frames), next(frames)])) == [0, 1] and len(decoded) == 2
+
+
+def test_frame_by_frame_ends_where_a_file_is_damaged(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (30, 48, 64, 3), dtype=np.uint8)
+    write_video(tmp_path / "noise.mp4", noise, fps=10)
+    data = (tmp_path / "noise.mp4").read_bytes()
+    with pytest.warns(UserWarning, match="cut off"):
+        frames = list(iter_video(data[: len(data) // 2])[1])
+    assert 1 <= len(frames) <= 15
+    with pytest.raises(FileNotFoundError, match="does not exist"):
+        iter_video(tmp_path / "missing.mp4")
 
 
 def test_rotation_metadata_turn_the_frames_upright(tmp_path):

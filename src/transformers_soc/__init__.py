@@ -13,6 +13,7 @@ from .modeling_soc import SocModel, SocModelOutput, SocPreTrainedModel, SocVideo
 from .modeling_video_swin import VideoSwinBackbone
 from .pipeline_referring_video_segmentation import ReferringVideoSegmentationPipeline
 from .processing_soc import SocProcessor
+from .session import SocVideoSession
 from .video_processing_soc import SocVideoProcessor
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ __all__ = [
     "SocProcessor",
     "SocVideoFeatures",
     "SocVideoProcessor",
+    "SocVideoSession",
     "VideoSwinBackbone",
     "VideoSwinConfig",
     "bundled_checkpoint",

@@ -5,7 +5,6 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -13,12 +12,12 @@ import torch
 from transformers.pipelines.base import Pipeline
 from transformers.utils import logging
 
+from .memory import available_memory, check_memory
+from .session import PROGRESS_FROM, SocVideoSession, ask
 from .video_io import is_frame, list_videos, resolve_source
 
 SAMPLING = ("num_frames", "fps", "stride")
-# Upper estimate of the activations of a full-size model in float32 with a Video-Swin backbone, per input pixel.
-BYTES_PER_PIXEL = 1000
-PROGRESS_FROM = 5  # sentences; for fewer a progress bar is shown only when asked for
+SESSION = ("mode", "clip_frames", "overlap")
 
 
 class _Item(NamedTuple):
@@ -27,33 +26,6 @@ class _Item(NamedTuple):
     video: Any
     texts: list[str]
     single: bool
-
-
-def estimate_memory(frames: int, height: int, width: int, parameters: int) -> int:
-    """Upper estimate, in bytes, of the memory for one pass over `frames` padded frames of height x width pixels."""
-    return frames * height * width * BYTES_PER_PIXEL + 4 * parameters
-
-
-def available_memory(device: torch.device) -> int | None:
-    """Free memory of the device in bytes; None where it cannot be told."""
-    if device.type == "cuda":
-        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + unused
-    if device.type != "cpu":
-        return None
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration):
-        try:
-            return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        except (ValueError, OSError, AttributeError):
-            return None
-    try:  # a container may have less than the machine
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
-        return min(free, limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
-    except (OSError, ValueError):
-        return free
 
 
 class ReferringVideoSegmentationPipeline(Pipeline):
@@ -68,6 +40,8 @@ class ReferringVideoSegmentationPipeline(Pipeline):
     One video with one sentence gives a dict, with a list of sentences a list of dicts; several videos give a list with
     one of these for each. The dicts are those of `SocProcessor.post_process_referring_video_segmentation`, with NumPy
     arrays for tensors. Each video is encoded once, whatever the number of sentences.
+
+    With `mode="clip"` long videos are answered clip by clip, with dicts as of `SocVideoSession.results("numpy")`.
     """
 
     processor: Any
@@ -98,11 +72,24 @@ class ReferringVideoSegmentationPipeline(Pipeline):
         threshold: float | None = None,
         mask_threshold: float | None = None,
         union_threshold: float | None = None,
+        resize_mode: str | None = None,
         mode: str | None = None,
+        clip_frames: int | None = None,
+        overlap: int | None = None,
     ) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
         preprocess = {"num_frames": num_frames, "fps": fps, "stride": stride, "allow_url": allow_url}
-        forward = {"union_threshold": union_threshold}
-        postprocess = {"threshold": threshold, "mask_threshold": mask_threshold, "mode": mode, **forward}
+        forward = {
+            "union_threshold": union_threshold,
+            "mode": mode,
+            "clip_frames": clip_frames,
+            "overlap": overlap,
+        }
+        postprocess = {
+            "threshold": threshold,
+            "mask_threshold": mask_threshold,
+            "resize_mode": resize_mode,
+            "union_threshold": union_threshold,
+        }
         given = [
             {name: value for name, value in parameters.items() if value is not None}
             for parameters in (preprocess, forward, postprocess)
@@ -130,8 +117,9 @@ class ReferringVideoSegmentationPipeline(Pipeline):
             num_workers: taken and ignored: PyAV decodes with threads of its own.
             progress: whether to show a progress bar over the sentences; None: for long lists.
             kwargs: `num_frames`, `fps` or `stride` to sample frames, `allow_url` to fetch addresses; `threshold`,
-                `mask_threshold`, `union_threshold` and `mode` of the post-processing. They replace those given when
-                the pipeline was made.
+                `mask_threshold`, `union_threshold` and `resize_mode` (its `mode`) of the post-processing; `mode`,
+                "exact" by default or "clip", `clip_frames` and `overlap` of `SocVideoSession`. They replace those
+                given when the pipeline was made.
 
         Returns:
             A dict, a list of dicts, or a list of these for several videos; an iterator for generators and datasets.
@@ -147,6 +135,9 @@ class ReferringVideoSegmentationPipeline(Pipeline):
         made_with = self._preprocess_params
         if any(name in preprocess for name in SAMPLING):
             made_with = {name: value for name, value in made_with.items() if name not in SAMPLING}
+        mode = {**self._forward_params, **forward}.get("mode", "exact")
+        if mode == "exact" and ("clip_frames" in forward or "overlap" in forward):
+            raise ValueError("clip_frames and overlap belong to mode='clip': pass it too")
         parameters = (
             {**made_with, **preprocess},
             {**self._forward_params, **forward, "batch_size": batch_size},
@@ -164,8 +155,7 @@ class ReferringVideoSegmentationPipeline(Pipeline):
             several = not (len(entries) == 1 and entries[0] is video)
         items = [_make_item(entry, text) for entry in entries]
         total = sum(len(item.texts) for item in items)
-        shown = total >= PROGRESS_FROM if progress is None else progress
-        answers = list(self._answers(items, parameters, shown, total))
+        answers = list(self._answers(items, parameters, progress, total))
         return answers if several else answers[0]
 
     def _answers(
@@ -175,14 +165,31 @@ class ReferringVideoSegmentationPipeline(Pipeline):
         progress: bool | None,
         total: int | None = None,
     ) -> Iterator[Any]:
-        """The answers to the items, `batch_size` videos at a time."""
+        """The answers to the items, `batch_size` videos at a time, or in mode "clip" one by one."""
         preprocess, forward, postprocess = parameters
+        session = {name: forward[name] for name in SESSION if name in forward}
+        if session.get("mode", "exact") != "exact":
+            session |= {**postprocess, "batch_size": forward["batch_size"]}
+            yield from (self._answer_in_session(item, session, preprocess, progress) for item in items)
+            return
+        forward = {name: value for name, value in forward.items() if name not in session}
         pending = iter(items)
-        with logging.tqdm(total=total, unit="sentence", disable=not progress) as bar:
+        shown = (total or 0) >= PROGRESS_FROM if progress is None else progress
+        with logging.tqdm(total=total, unit="sentence", disable=not shown) as bar:
             while group := list(islice(pending, forward["batch_size"])):
                 inputs = self.preprocess(group, **preprocess)
                 outputs = self.forward(inputs, bar=bar, **forward)
                 yield from self.postprocess(outputs, **postprocess)
+
+    def _answer_in_session(
+        self, item: _Item, settings: dict[str, Any], preprocess: dict[str, Any], progress: bool | None
+    ) -> Any:
+        """The answer, or list of answers, to one item by a `SocVideoSession` with these settings."""
+        session = SocVideoSession(self.model, self.processor, **settings)
+        session.add_expressions(item.texts)
+        session.add_video(item.video, **preprocess)
+        results = session.results("numpy", progress)
+        return results[0] if item.single else results
 
     def preprocess(  # type: ignore[override]
         self, input_: list[_Item], allow_url: bool = False, **sampling: Any
@@ -190,25 +197,13 @@ class ReferringVideoSegmentationPipeline(Pipeline):
         """Inputs of the model for some items, checked against the free memory before frames are decoded."""
         videos = [resolve_source(item.video, allow_url) for item in input_]
         sizes = [self.processor.video_processor.input_size(video, **sampling) for video in videos]
-        self._check_memory(sizes)
+        check_memory(sizes, self.model.num_parameters(), available_memory(self.device))
         videos = [[video] if is_frame(video) else video for video in videos]
         texts = [item.texts for item in input_]
         inputs = self.processor(videos=videos, text=texts, return_metadata=True, **sampling)
         inputs["texts"] = texts
         inputs["single"] = [item.single for item in input_]
         return dict(inputs)
-
-    def _check_memory(self, sizes: list[tuple[int, int, int]]) -> None:
-        """Refuse videos of these (frames, height, width) that would not fit into memory when padded to one size."""
-        frames, height, width = (max(sides) for sides in zip(*sizes, strict=True))
-        needed = estimate_memory(len(sizes) * frames, height, width, self.model.num_parameters())
-        free = available_memory(self.device)
-        if free is not None and needed > free:
-            count = f"{len(sizes)} videos of {frames}" if len(sizes) > 1 else f"{frames}"
-            raise ValueError(
-                f"{count} frames of {width}x{height} need about {needed / 1e9:.1f} GB of memory, but only "
-                f"{free / 1e9:.1f} GB are free: take fewer frames with num_frames or fps"
-            )
 
     def _forward(  # type: ignore[override]
         self,
@@ -221,17 +216,9 @@ class ReferringVideoSegmentationPipeline(Pipeline):
         inputs = input_tensors
         features = self.model.get_video_features(inputs.pop("pixel_values_videos"), inputs["pixel_mask"])
         all_queries = union_threshold is not None or self.processor.union_threshold is not None
+        names = ("logits", "pred_boxes", "pred_masks", "selected_queries")
         outputs = []
-        for start in range(0, len(inputs["input_ids"]), batch_size):
-            rows = slice(start, start + batch_size)
-            answer = self.model(
-                video_features=features,
-                input_ids=inputs["input_ids"][rows],
-                attention_mask=inputs["attention_mask"][rows],
-                video_indices=inputs["video_indices"][rows],
-                best_query_only=not all_queries,
-            )
-            names = ("logits", "pred_boxes", "pred_masks", "selected_queries")
+        for rows, answer in ask(self.model, features, inputs, batch_size, not all_queries):
             outputs.append({"rows": rows, **{name: answer[name] for name in names if name in answer}})
             if bar is not None:
                 bar.update(len(answer["logits"]))
@@ -239,6 +226,8 @@ class ReferringVideoSegmentationPipeline(Pipeline):
 
     def postprocess(self, model_outputs: Any, **postprocess_parameters: Any) -> list[Any]:
         """One answer, or one list of answers, for each item."""
+        if "resize_mode" in postprocess_parameters:
+            postprocess_parameters["mode"] = postprocess_parameters.pop("resize_mode")
         texts = [text for group in model_outputs["texts"] for text in group]
         metadata = model_outputs["video_metadata"]
         results = []
@@ -297,3 +286,6 @@ def _make_item(entry: Any, text: Any) -> _Item:
     if not texts:
         raise ValueError("the list of sentences is empty: pass at least one")
     return _Item(video, texts, isinstance(text, str))
+
+
+__all__ = ["ReferringVideoSegmentationPipeline"]

@@ -225,6 +225,61 @@ def read_video(
         ValueError: no frames, frames of different sizes, values that are neither uint8 nor floats in 0..1.
         TypeError: something that is no video.
     """
+    choose = _sampling_rule(num_frames, fps, stride)
+    video = resolve_source(video, allow_url)
+    if _is_encoded(video):
+        with open_binary(video) as (file, name):
+            if not _is_image(file):
+                return _decode_video(file, name, choose)
+            video = _decode_image(file, name)
+    frames = list_frames(video)
+    times: list[float | None] = [None if source_fps is None else index / source_fps for index in range(len(frames))]
+    indices = choose(_describe(times, 0, 0, source_fps))
+    array = stack_frames([frames[index] for index in indices])
+    return array, _describe(times, array.shape[1], array.shape[2], source_fps).take(indices)
+
+
+def iter_video(
+    video: Any,
+    *,
+    num_frames: int | None = None,
+    fps: float | None = None,
+    stride: int | None = None,
+    source_fps: float | None = None,
+    allow_url: bool = False,
+) -> tuple[VideoInfo, Iterator[np.ndarray]]:
+    """What `read_video` gives, but frame by frame: the video is described at once, and decoded as frames are taken.
+
+    Args:
+        as in `read_video`.
+
+    Returns:
+        what is known of the video, and an iterator of its sampled frames (height, width, 3), uint8, or float32 in
+        0..1 where the frames were given as floats. Of a damaged file fewer frames than `frames_indices` announces may
+        come, the first of them: it is not sampled anew as by `read_video`.
+
+    Raises:
+        as `read_video`; what is wrong with a single frame, when its turn comes.
+    """
+    choose = _sampling_rule(num_frames, fps, stride)
+    video = resolve_source(video, allow_url)
+    if _is_encoded(video):
+        with open_binary(video) as (file, name):
+            if not _is_image(file):
+                known = _scan(file, name)
+                known = known.take(choose(known))
+                return known, _iter_file(video, set(known.frames_indices))
+            video = _decode_image(file, name)
+    frames = list_frames(video)
+    times: list[float | None] = [None if source_fps is None else index / source_fps for index in range(len(frames))]
+    height, width = _frame_array(frames[0]).shape[:2]
+    known = _describe(times, height, width, source_fps)
+    known = known.take(choose(known))
+    return known, (_frame_array(frames[index]) for index in known.frames_indices)
+
+
+def _sampling_rule(num_frames: int | None, fps: float | None, stride: int | None) -> Callable[[VideoInfo], list[int]]:
+    """A checked rule that chooses frames of a video from its description."""
     _check_sampling(num_frames, fps, stride)
 
     def choose(known: VideoInfo) -> list[int]:
@@ -237,17 +292,7 @@ def read_video(
             duration=known.duration,
         )
 
-    video = resolve_source(video, allow_url)
-    if _is_encoded(video):
-        with open_binary(video) as (file, name):
-            if not _is_image(file):
-                return _decode_video(file, name, choose)
-            video = _decode_image(file, name)
-    frames = list_frames(video)
-    times: list[float | None] = [None if source_fps is None else index / source_fps for index in range(len(frames))]
-    indices = choose(_describe(times, 0, 0, source_fps))
-    array = stack_frames([frames[index] for index in indices])
-    return array, _describe(times, array.shape[1], array.shape[2], source_fps).take(indices)
+    return choose
 
 
 def stack_frames(frames: Sequence[Any]) -> np.ndarray:
@@ -539,21 +584,45 @@ def decode_frames(file: Any, name: str, wanted: set[int] | None) -> tuple[list[n
     """Decode the `wanted` frames of a file (None: all), and the times of all frames up to the last of them."""
     frames: list[np.ndarray] = []
     times: list[float | None] = []
+    for frame, time in _iter_decoded(file, name, wanted):
+        if frame is not None:
+            frames.append(frame)
+        times.append(time)
+    return frames, times
+
+
+def _iter_decoded(file: Any, name: str, wanted: set[int] | None) -> Iterator[tuple[np.ndarray | None, float | None]]:
+    """The pixels, where a frame is wanted, and the time of each frame of a file up to the last wanted one."""
     last = None if wanted is None else max(wanted)
+    shape = None
+    index = 0
     with _video_stream(file, name) as (container, stream):
         for packet in _packets(container, stream):
             for frame in _decode_packet(packet):
-                if wanted is None or len(times) in wanted:
-                    frames.append(_upright(frame))
-                    if frames[-1].shape != frames[0].shape:
+                pixels = _upright(frame) if wanted is None or index in wanted else None
+                if pixels is not None:
+                    shape = shape or pixels.shape
+                    if pixels.shape != shape:
                         raise VideoDecodeError(
-                            f"{name} changes its frame size from {_size(frames[0])} to {_size(frames[-1])}: encode "
-                            "it with one size"
+                            f"{name} changes its frame size from {shape[1]}x{shape[0]} to {_size(pixels)}: encode it "
+                            "with one size"
                         )
-                times.append(frame.time)
-            if last is not None and len(times) > last:
-                return frames, times
-    return frames, times
+                yield pixels, frame.time
+                index += 1
+            if last is not None and index > last:
+                return
+
+
+def _iter_file(video: Any, wanted: set[int]) -> Iterator[np.ndarray]:
+    """The wanted frames of a file that `open_binary` opens, one after the other."""
+    with open_binary(video) as (file, name):
+        count = 0
+        for frame, _ in _iter_decoded(file, name, wanted):
+            if frame is not None:
+                count += 1
+                yield frame
+        if not count:
+            raise VideoDecodeError(f"{name} has no frame that can be decoded: give a complete video file")
 
 
 def _upright(frame: Any) -> np.ndarray:
@@ -630,19 +699,23 @@ def write_mask_pngs(folder: str | os.PathLike, masks: Iterable[np.ndarray]) -> l
     return paths
 
 
-def masks_to_rle(masks: Iterable[np.ndarray]) -> list[dict[str, Any]]:
-    """Encode boolean masks (height, width) as COCO run-length codes `{"size": [height, width], "counts": text}`."""
-    try:
-        from pycocotools import mask as coco_mask
+def _import_coco_mask() -> Any:
+    try:  # also tells transformers that a folder with remote code loads without it
+        from pycocotools import mask
     except ImportError as error:
         raise ImportError("run-length codes need pycocotools: install it with `pip install pycocotools`") from error
+    return mask
+
+
+def masks_to_rle(masks: Iterable[np.ndarray]) -> list[dict[str, Any]]:
+    """Encode boolean masks (height, width) as COCO run-length codes `{"size": [height, width], "counts": text}`."""
+    coco_mask = _import_coco_mask()
     codes = [coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8)) for mask in masks]
     return [{"size": [int(side) for side in code["size"]], "counts": code["counts"].decode("ascii")} for code in codes]
 
 
 def rle_to_masks(codes: Sequence[Mapping[str, Any] | None], size: tuple[int, int] | None = None) -> np.ndarray:
     """Masks (frames, height, width) bool of run-length codes; None is an empty mask of `size` (height, width)."""
-    from pycocotools import mask as coco_mask
-
+    coco_mask = _import_coco_mask()
     empty = np.zeros(size or (0, 0), bool)
     return np.stack([empty if code is None else coco_mask.decode(code).astype(bool) for code in codes])

@@ -111,7 +111,7 @@ class SocVideoProcessor(BaseVideoProcessor):
             ValueError, OSError, TypeError: as `video_io.read_video`, before anything is resized.
         """
         validate_typed_dict(self.valid_kwargs, kwargs)
-        sampling = self._sampling(kwargs)
+        sampling = self.resolve_sampling(kwargs)
         items = list_videos(videos)
         if kwargs.pop("input_data_format", None) == ChannelDimension.FIRST:
             items = [item.swapaxes(1, -1).swapaxes(1, 2) if getattr(item, "ndim", 0) == 4 else item for item in items]
@@ -132,7 +132,7 @@ class SocVideoProcessor(BaseVideoProcessor):
         """
         info = probe_video(video)
         indices = sample_indices(
-            info.total_num_frames, **self._sampling(kwargs), timestamps=info.timestamps, duration=info.duration
+            info.total_num_frames, **self.resolve_sampling(kwargs), timestamps=info.timestamps, duration=info.duration
         )
         sizes = self._standardize_kwargs(
             size=self.size, crop_size=getattr(self, "crop_size", None), default_to_square=self.default_to_square
@@ -181,7 +181,7 @@ class SocVideoProcessor(BaseVideoProcessor):
                     target[..., channel] = Image.fromarray(frame[..., channel]).resize((width, height), filtering)
         return torch.from_numpy(resized).permute(0, 3, 1, 2).to(image.device)
 
-    def _sampling(self, kwargs: Any) -> dict[str, Any]:
+    def resolve_sampling(self, kwargs: dict[str, Any]) -> dict[str, Any]:
         """The sampling options of a call: those passed, else those saved, else none."""
         wanted = kwargs.get("do_sample_frames", getattr(self, "do_sample_frames", None))
         if wanted is False:

@@ -5,18 +5,20 @@
 import argparse
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import Pipeline, pipeline
+from transformers import pipeline
 from transformers.utils import logging
 
-from .. import TASK, bundled_checkpoint
-from ..video_io import masks_to_rle, read_video, replacing, write_mask_pngs, write_video
-from ..visualization import iter_overlays
+from .. import TASK, ReferringVideoSegmentationPipeline, bundled_checkpoint
+from ..session import SocVideoSession
+from ..video_io import iter_video, replacing, rle_to_masks, write_mask_pngs, write_video
+from ..visualization import overlay_masks
 
 # Frames per second of the overlay where the frames have no times, as in a folder of images.
 DEFAULT_FPS = 24.0
@@ -29,6 +31,8 @@ def run(options: argparse.Namespace) -> None:
         OSError: an output exists or cannot be written, or the video or the model cannot be read.
         ValueError: a video or sentence that cannot be processed, or a device that cannot be used.
     """
+    if options.mode == "exact" and (options.clip_frames, options.overlap) != (None, None):
+        raise ValueError("--clip-frames and --overlap belong to --mode clip: give that, too.")
     output = Path(options.output)
     masks_dir = Path(options.masks_dir) if options.masks_dir else None
     rle = Path(options.rle) if options.rle else None
@@ -40,33 +44,45 @@ def run(options: argparse.Namespace) -> None:
     segmenter = load_pipeline(
         options.model or bundled_checkpoint(), device=usable_device(options.device), dtype=options.dtype
     )
-    given = {"num_frames": options.num_frames, "fps": options.fps, "stride": options.stride}
     results = segment_to_files(
         segmenter,
         options.video,
         options.sentences,
         output,
-        sampling={name: value for name, value in given.items() if value is not None},
+        sampling=_given(options, "num_frames", "fps", "stride"),
         threshold=options.threshold,
         masks_dir=masks_dir,
         rle=rle,
         progress=not options.no_progress,
+        clips=_given(options, "mode", "clip_frames", "overlap"),
+        mask_format="rle",
     )
+    files = [str(path) for path in (output, rle, masks_dir) if path is not None]
+    if options.json:
+        names = ("score", "no_target")
+        answers = [{"sentence": result["expression"], **{name: result[name] for name in names}} for result in results]
+        print(json.dumps({"sentences": answers, "files": files}, indent=2))
+        return
     for result in results:
         print(describe(result))
-    for path in (output, rle, masks_dir):
-        if path is not None:
-            print(f"written: {path}")
+    for file in files:
+        print(f"written: {file}")
 
 
-def load_pipeline(model: str | Path, **arguments: Any) -> Pipeline:
+def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """Those of the options that the user gave, or that have a default."""
+    return {name: value for name, value in vars(options).items() if name in names and value is not None}
+
+
+def load_pipeline(model: str | Path, **arguments: Any) -> ReferringVideoSegmentationPipeline:
     """Return the pipeline for a checkpoint; `arguments` as those of `transformers.pipeline`."""
     task: Any = TASK  # the annotations of `pipeline` know the library's own tasks only
-    return pipeline(task, model=str(model), **arguments)
+    segmenter: Any = pipeline(task, model=str(model), **arguments)
+    return segmenter
 
 
 def segment_to_files(
-    segmenter: Pipeline,
+    segmenter: ReferringVideoSegmentationPipeline,
     video: str,
     sentences: Sequence[str],
     output: Path,
@@ -76,8 +92,13 @@ def segment_to_files(
     masks_dir: Path | None = None,
     rle: Path | None = None,
     progress: bool = True,
+    clips: dict[str, Any] | None = None,
+    mask_format: Literal["rle", "numpy"] = "numpy",
 ) -> list[dict[str, Any]]:
     """Segment a video file or folder of frames and write the overlay, and if asked for mask images and codes.
+
+    The video is decoded twice, and the overlay is written frame by frame: of the whole video only run-length codes
+    are held, and in mode "exact" what the model needs.
 
     Args:
         segmenter: the pipeline `referring-video-segmentation`.
@@ -88,28 +109,41 @@ def segment_to_files(
         threshold: score below which a sentence has no target; None: the value saved with the model.
         masks_dir: folder for PNG masks, a folder per sentence.
         rle: JSON file for COCO run-length codes.
-        progress: show a bar over the sentences, and one while the overlay is written.
+        progress: show a bar over the sentences or frames, and one while the overlay is written.
+        clips: `mode`, `clip_frames` and `overlap` of `SocVideoSession`.
+        mask_format: of the masks in the results, `format` of `SocVideoSession.results`.
 
     Returns:
-        The results of the pipeline, one dict per sentence.
+        The results of the session, one dict per sentence.
     """
     sampling = sampling or {}
-    arguments = {**sampling} if threshold is None else {**sampling, "threshold": threshold}
-    results = segmenter(video, list(sentences), progress=progress, **arguments)
-    # Read again: the pipeline keeps no frames, so the video is in memory once at any time.
-    frames, info = read_video(video, **sampling)
-    taken = results[0]["frame_indices"]
-    if taken is not None and len(taken) != len(frames):
-        frames = frames[[index in set(taken) for index in info.frames_indices]]
+    session = SocVideoSession(segmenter.model, segmenter.processor, threshold=threshold, **(clips or {}))
+    session.add_expressions(sentences)
+    session.add_video(video, **sampling)
+    results = session.results("rle", progress)
+    wanted = set(results[0]["frame_indices"])
+    info, frames = iter_video(video, **sampling)
+    # Where the processor has a sampling rule of its own, it took only some of these.
+    frames = (frame for index, frame in zip(info.frames_indices, frames, strict=False) if index in wanted)
     rate = frame_rate(results[0]["timestamps"], info.fps)
     if rle is not None:
         write_rle(rle, results, rate)
     if masks_dir is not None:
         for index, result in enumerate(results):
-            write_mask_pngs(masks_dir / folder_name(index, result["expression"]), result["masks"])
-    overlays = iter_overlays(frames, [result["masks"] for result in results], [describe(result) for result in results])
-    write_video(output, tqdm(overlays, "overlay", len(frames), unit="frame", disable=not progress), rate)
-    return results
+            masks = (rle_to_masks([code])[0] for code in result["masks"])
+            write_mask_pngs(masks_dir / folder_name(index, result["expression"]), masks)
+    painted = tqdm(_overlays(frames, session, results), "overlay", len(wanted), unit="frame", disable=not progress)
+    write_video(output, painted, rate)
+    return results if mask_format == "rle" else session.results("numpy")
+
+
+def _overlays(
+    frames: Iterable[np.ndarray], session: SocVideoSession, results: Sequence[dict[str, Any]]
+) -> Iterator[np.ndarray]:
+    """The frames, one by one, with the masks of the session painted on them."""
+    labels = [describe(result) for result in results]
+    for frame, (_, masks) in zip(frames, session.masks(), strict=True):
+        yield overlay_masks([frame], [mask[None] for mask in masks.values()], labels)[0]
 
 
 def check_outputs(paths: Sequence[Path], overwrite: bool) -> None:
@@ -154,7 +188,7 @@ def folder_name(index: int, sentence: str) -> str:
 
 
 def write_rle(path: Path, results: list[dict[str, Any]], rate: float) -> None:
-    """Write all results as JSON: masks as COCO run-length codes, boxes as x1, y1, x2, y2 in pixels."""
+    """Write results with masks as run-length codes as JSON; boxes are x1, y1, x2, y2 in pixels."""
     content = {
         "frames_per_second": rate,
         "frame_indices": results[0]["frame_indices"],
@@ -166,7 +200,7 @@ def write_rle(path: Path, results: list[dict[str, Any]], rate: float) -> None:
                 "no_target": bool(result["no_target"]),
                 "frame_scores": [float(score) for score in result["frame_scores"]],
                 "boxes": [[float(side) for side in box] for box in result["boxes"]],
-                "masks": masks_to_rle(result["masks"]),
+                "masks": result["masks"],
             }
             for result in results
         ],

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from transformers import AutoConfig, pipeline
 
 from .. import TASK, bundled_checkpoint
+from ..session import CLIP_FRAMES, check_clips
 from ..video_io import sample_indices
 from .results import MAX_ATTEMPTS, ResultFolder, VideoFiles, sentences_digest
 from .source import CollectionSource, open_source, read_rows
@@ -31,6 +32,8 @@ VIDEO_ERRORS = (OSError, ValueError, TypeError, MemoryError, torch.OutOfMemoryEr
 # Rows that one task of Ray takes: many enough to be cheap, few enough that the last tasks end together.
 ROWS_PER_TASK = 16
 TASKS_PER_WORKER = 8
+# Settings that are arguments of the pipeline's call.
+ANSWER_SETTINGS = ("num_frames", "fps", "stride", "threshold", "mode", "clip_frames", "overlap")
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class CollectionSettings:
         dtype: number format of the model, as for `pipeline`.
         num_frames, fps, stride: which frames are taken, see `video_io.sample_indices`; at most one. None: all.
         threshold: score below which a sentence has no target; None: the value saved with the model.
+        mode, clip_frames, overlap: all frames at once ("exact") or clip by clip ("clip"), see `SocVideoSession`.
         device: "cpu", "cuda" or another name of torch; None: a GPU where there is one.
         num_threads: of torch in each worker; None: the cores of this machine, shared by the workers. Masks are equal
             bit by bit only where the number is.
@@ -54,18 +58,20 @@ class CollectionSettings:
     fps: float | None = None
     stride: int | None = None
     threshold: float | None = None
+    mode: str = "exact"
+    clip_frames: int | None = None
+    overlap: int | None = None
     device: str | None = None
     num_threads: int | None = None
 
     def call_arguments(self) -> dict[str, Any]:
         """Arguments of a call of the pipeline."""
-        values = {name: getattr(self, name) for name in ("num_frames", "fps", "stride", "threshold")}
+        values = {name: getattr(self, name) for name in ANSWER_SETTINGS}
         return {name: value for name, value in values.items() if value is not None}
 
     def recorded(self) -> dict[str, Any]:
         """What the answers in a folder have in common."""
-        names = ("model", "dtype", "num_frames", "fps", "stride", "threshold")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in ("model", "dtype", *ANSWER_SETTINGS)}
 
 
 @dataclass(frozen=True)
@@ -215,6 +221,7 @@ def segment_collection(
 def _checked(settings: CollectionSettings) -> CollectionSettings:
     """Settings that mean the same in another process; what no video can be answered with is refused here."""
     sample_indices(settings.num_frames or 1, num_frames=settings.num_frames, fps=settings.fps, stride=settings.stride)
+    check_clips(settings.mode, settings.clip_frames or CLIP_FRAMES, settings.overlap or 0)
     if settings.model is not None and os.path.isdir(settings.model):
         settings = replace(settings, model=os.path.abspath(settings.model))
     AutoConfig.from_pretrained(settings.model or bundled_checkpoint())
