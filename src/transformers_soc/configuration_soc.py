@@ -5,9 +5,12 @@
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
-from transformers import AutoConfig
+from transformers import CONFIG_MAPPING, AutoConfig
 from transformers.backbone_utils import BackboneConfigMixin
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
+
+# Whether this module is the copy in a folder with remote code, and not the installed package.
+IS_COPY = __name__.startswith("transformers_modules")
 
 BACKBONE_STAGES = ["stage1", "stage2", "stage3", "stage4"]
 
@@ -140,8 +143,20 @@ class VideoSwinConfig(BackboneConfigMixin, PreTrainedConfig):
             raise ValueError("`stem_depths` belongs to the stem 'conv3d'; the stem 'patch' has no blocks.")
 
 
-# Remote code reads a composite config before any model class exists, so the sub-config registers itself here.
-AutoConfig.register("soc_video_swin", VideoSwinConfig, exist_ok=True)
+# Remote code reads a composite config before any model class exists, so the sub-config registers itself here. A copy
+# leaves the installed package's registration alone, which would else stop knowing its own configs.
+if not IS_COPY or "soc_video_swin" not in CONFIG_MAPPING:
+    AutoConfig.register("soc_video_swin", VideoSwinConfig, exist_ok=True)
+
+
+def _own_pipelines(custom_pipelines: dict[str, Any]) -> dict[str, Any]:
+    """
+    The pipelines of a folder with remote code, under names that do not hide the installed pipeline: transformers
+    prefers a folder's own pipeline to a registered one of the same name, and then insists on `trust_remote_code`.
+    """
+    if IS_COPY:
+        return custom_pipelines
+    return {name if name.startswith("soc-") else f"soc-{name}": entry for name, entry in custom_pipelines.items()}
 
 
 @strict
@@ -267,6 +282,8 @@ class SocConfig(PreTrainedConfig):
     union_threshold: float | int | None = None
 
     def __post_init__(self, **kwargs):
+        if isinstance(kwargs.get("custom_pipelines"), dict):
+            kwargs["custom_pipelines"] = _own_pipelines(kwargs["custom_pipelines"])
         super().__post_init__(**kwargs)
         self.validate_architecture()  # here a plain ValueError reaches the caller, unlike from strict's own pass
 
@@ -360,6 +377,7 @@ class SocConfig(PreTrainedConfig):
                 raise ValueError(f"`{part}_attention_heads` ({heads}) must divide `d_model` ({self.d_model}).")
 
 
-AutoConfig.register("soc", SocConfig, exist_ok=True)
+if not IS_COPY:  # a folder names its own class in `auto_map`
+    AutoConfig.register("soc", SocConfig, exist_ok=True)
 
 __all__ = ["SocConfig", "VideoSwinConfig"]
