@@ -14,7 +14,7 @@ TRANSFORMERS = $$($(RUN) -c 'from importlib.metadata import version; print(versi
 export TOKENIZERS_PARALLELISM = false
 OFFLINE = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 
-.PHONY: help install demo test lint format typecheck common-tests clean
+.PHONY: help install demo picture test lint format typecheck common-tests package-test docs-test space-test browser clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,6 +35,9 @@ $(INSTALLED): setup.cfg constraints.txt tools/torchvision_cpu.py
 
 demo: $(INSTALLED) ## segment a generated clip with the bundled model; writes demo/
 	@$(OFFLINE) $(RUN) -m transformers_soc_cli demo --output demo
+
+picture: $(INSTALLED) ## make the README's picture anew, with the bundled model
+	@$(OFFLINE) $(RUN) tools/make_picture.py docs/images/demo.gif
 
 test: $(INSTALLED) ## run the tests on two workers, offline
 	$(OFFLINE) $(RUN) -m pytest -q -n 2 tests
@@ -63,6 +66,24 @@ $(HF_TESTS)/.ready: $(INSTALLED) tools/make_hf_test_stubs.py
 	@mv $(HF_TESTS)/download/transformers-*/tests $(HF_TESTS)/hf_tests && rm -rf $(HF_TESTS)/download
 	@$(RUN) tools/make_hf_test_stubs.py $(HF_TESTS)
 	@touch $@
+
+package-test: $(INSTALLED) ## build the wheel and use it outside of the checkout; FRESH=1 downloads what it depends on
+	OMP_NUM_THREADS=1 $(RUN) tools/check_package.py $(if $(FRESH),--fresh)
+
+docs-test: $(INSTALLED) ## run the code in README.md and docs/
+	$(OFFLINE) $(RUN) -m pytest -q -rs tests/docs
+
+space-test: $(INSTALLED) ## use the demo Space in a browser; `make browser` installs one
+	$(OFFLINE) $(RUN) -m pytest -q tests/space
+
+# Only where there is none, and where apt-get may be used: as root, or with sudo that asks for no password.
+browser: ## install Debian's Chromium with its driver, for space-test
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
+	elif command -v google-chrome >/dev/null && command -v chromedriver >/dev/null; then :; \
+	elif command -v apt-get >/dev/null && { [ "$$(id -u)" = 0 ] || sudo -n true 2>/dev/null; }; then \
+	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$as_root apt-get update -q && $$as_root apt-get install -q -y --no-install-recommends chromium chromium-driver; \
+	else echo "There is no Chromium with chromedriver here, and apt-get cannot be used: space-test will fail." >&2; fi
 
 clean: ## remove what the other targets made, but not .venv
 	rm -rf build demo dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

@@ -8,8 +8,11 @@ wait for that. The work of each sub-command is in `transformers_soc.cli`, import
 
 import argparse
 import importlib
+import os
 import sys
+import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 PROGRAM = "transformers-soc"
 FAILURE = 1
@@ -26,6 +29,12 @@ BENCHMARKS = (
     "revos",
 )
 REFCOCO_VARIANTS = ("refcoco", "refcoco+", "refcocog")
+# Commands that hand the options which they do not know to a script.
+SCRIPT_COMMANDS = ("train", "evaluate")
+_BY_SCRIPT = (
+    "All other options, with dashes or underscores, are those of the script {}_referring_video_segmentation.py; "
+    "--all-options lists them."
+)
 
 
 def positive_int(text: str) -> int:
@@ -68,24 +77,42 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--json", action="store_true", help="print JSON, and all else to the standard error")
     shared.add_argument("--debug", action="store_true", help="show the traceback of an error")
     _add_segment(commands, [shared])
     _add_segment_collection(commands, [shared])
     _add_convert(commands, [shared])
-    _add_demo(commands, [shared])
+    _add_export_hub(commands, [shared])
+    _add_evaluate(commands, [shared])
+    _add_train(commands, [shared])
     _add_data(commands, [shared])
-    commands.add_parser(
-        "info",
-        parents=[shared],
-        help="print versions, device and presets",
-        description="Print the versions of the packages, the default device and the names of the presets.",
-    )
+    _add_demo(commands, [shared])
+    _add_info(commands, [shared])
     return parser
 
 
-def _add_segment(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
+def _add_command(
+    commands: Any, name: str, examples: str, description: str, **arguments: Any
+) -> argparse.ArgumentParser:
+    """A sub-command whose help ends with examples, a line each or several joined by backslashes."""
+    return commands.add_parser(
+        name,
+        description=textwrap.fill(description, 80),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n" + examples.strip("\n"),
+        **arguments,
+    )
+
+
+def _add_segment(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
         "segment",
+        """
+  transformers-soc segment clip.mp4 "the red circle" "both green stars" --output overlay.mp4
+  transformers-soc segment clip.mp4 "the dog that runs off" --model soc-swin-t --fps 5 --output overlay.mp4 \\
+      --masks-dir masks --rle masks.json
+""",
         parents=parents,
         help="segment a video by sentences and write an overlay video",
         description="Segment the objects that the sentences describe and write a video with one colour per sentence.",
@@ -94,6 +121,20 @@ def _add_segment(commands: argparse._SubParsersAction, parents: list[argparse.Ar
     parser.add_argument("sentences", metavar="SENTENCE", nargs="+", help="description of an object in the video")
     parser.add_argument("--output", required=True, metavar="FILE.mp4", help="overlay video to write")
     _add_answering(parser)
+    parser.add_argument(
+        "--mode",
+        choices=("exact", "clip"),
+        default="exact",
+        help="exact: all frames at once; clip: overlapping clips one after the other, with memory that does not grow "
+        "with the video (default: exact)",
+    )
+    parser.add_argument("--clip-frames", type=positive_int, metavar="N", help="frames of a clip (default: 40)")
+    parser.add_argument(
+        "--overlap",
+        type=whole_number,
+        metavar="N",
+        help="frames that two clips share, at least (default: 8, or half a clip where that is less)",
+    )
     parser.add_argument("--masks-dir", metavar="DIR", help="also write the masks as PNG files, a folder per sentence")
     parser.add_argument("--rle", metavar="FILE.json", help="also write the masks as COCO run-length codes")
     parser.add_argument("--overwrite", action="store_true", help="replace output that already exists")
@@ -121,9 +162,14 @@ def _add_answering(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")
 
 
-def _add_segment_collection(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
+def _add_segment_collection(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
         "segment-collection",
+        """
+  transformers-soc segment-collection videos answers --num-frames 32
+  transformers-soc segment-collection videos answers --model soc-swin-t --num-workers 2
+""",
         parents=parents,
         help="segment many videos, in one process or with Ray",
         description="Segment the objects that sentences describe in many videos, and write masks, scores and boxes to "
@@ -160,9 +206,14 @@ def _add_segment_collection(commands: argparse._SubParsersAction, parents: list[
     parser.add_argument("--retry-failed", action="store_true", help="try the videos again that have failed")
 
 
-def _add_convert(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
+def _add_convert(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
         "convert",
+        """
+  transformers-soc convert checkpoint.pth --tokenizer roberta-base --output soc-swin-t
+  transformers-soc convert checkpoint.pth --tokenizer roberta-base --config ref_youtube_vos.yaml --output soc-swin-t
+""",
         parents=parents,
         help="convert an official checkpoint",
         description="Convert an official SOC or SOC++ checkpoint to a folder that AutoModel and pipeline load.",
@@ -182,9 +233,98 @@ def _add_convert(commands: argparse._SubParsersAction, parents: list[argparse.Ar
     )
 
 
-def _add_demo(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
+def _add_export_hub(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
+        "export-hub",
+        """
+  transformers-soc export-hub soc-swin-t hub/soc-swin-t
+  transformers-soc export-hub out/best hub/my-model --push my-name/my-model --private
+""",
+        parents=parents,
+        help="write a folder for the Hub that also works without this package",
+        description="Write a model with its code and card to a folder that the Hub takes as it is: with this package "
+        "it loads as any other, without the package with trust_remote_code=True.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="checkpoint folder (or id) of a SOC model")
+    parser.add_argument("output", metavar="DIR", help="folder to write")
+    parser.add_argument("--push", metavar="REPO", help="also upload the folder to this repository of the Hub")
+    parser.add_argument("--private", action="store_true", help="make a new repository private")
+    parser.add_argument("--overwrite", action="store_true", help="replace output that already exists")
+
+
+def _add_evaluate(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
+        "evaluate",
+        """
+  transformers-soc evaluate --benchmark refer_davis --data-root ref-davis --split validation --model soc-swin-t \\
+      --output davis
+  transformers-soc evaluate --benchmark moving_shapes --split test --num-videos 20 --output shapes
+  transformers-soc evaluate --benchmark mevis --data-root mevis --split validation --model out/best \\
+      --output mevis-scores --submission mevis.zip
+""",
+        parents=parents,
+        allow_abbrev=False,
+        usage="%(prog)s --output DIR [options]",
+        help="measure a model, or masks on disk, on a benchmark",
+        description="Measure a model on a benchmark under the benchmark's own protocol. The output folder gets "
+        "results.json; started again, the command goes on with what is left. " + _BY_SCRIPT.format("evaluate"),
+    )
+    parser.add_argument(
+        "--model", metavar="DIR", help="checkpoint folder (or id) of a SOC model (default: the bundled soc-plus-micro)"
+    )
+    _add_launching(parser)
+
+
+def _add_train(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
+        "train",
+        """
+  transformers-soc train --dataset folder --data-root clips --model soc-swin-t --output out
+  transformers-soc train --recipe socpp_mevis_swin_t --data-root mevis --output out --accelerate-config many_gpus
+  transformers-soc train --dataset folder --data-root clips --model soc-swin-t --output out --num-processes 2 --cpu
+""",
+        parents=parents,
+        allow_abbrev=False,
+        usage="%(prog)s --output DIR [options]",
+        help="train or fine-tune a model",
+        description="Train a model on a benchmark, on one's own clips or on generated ones. The output folder gets "
+        "the models best and last, log.jsonl, and checkpoints from which --resume-from-checkpoint latest goes on. "
+        + _BY_SCRIPT.format("finetune"),
+    )
+    parser.add_argument("--model", metavar="DIR", help="checkpoint folder (or id) of the model to fine-tune")
+    parser.add_argument("--recipe", metavar="NAME", help="file of settings, or name of a shipped one (see info)")
+    _add_launching(parser)
+
+
+def _add_launching(parser: argparse.ArgumentParser) -> None:
+    """Options of the commands that run a script."""
+    parser.add_argument("--output", metavar="DIR", help="folder to write, or that of a former run")
+    parser.add_argument("--all-options", action="store_true", help="list the options of the script and exit")
+    parser.add_argument(
+        "--num-processes",
+        type=positive_int,
+        metavar="N",
+        help="processes on this machine, one for each GPU (default: 1, or as the configuration says)",
+    )
+    parser.add_argument(
+        "--accelerate-config",
+        metavar="NAME",
+        help="start with accelerate launch, and this configuration file or the shipped one of this name (see info)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="print the command that would be started, and exit")
+
+
+def _add_demo(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
         "demo",
+        """
+  transformers-soc demo
+  transformers-soc demo --output pictures
+""",
         parents=parents,
         help="segment a generated clip with the bundled model",
         description="Segment a generated clip by several sentences with the bundled model, and write pictures.",
@@ -192,9 +332,14 @@ def _add_demo(commands: argparse._SubParsersAction, parents: list[argparse.Argum
     parser.add_argument("--output", default="demo", metavar="DIR", help="folder to write (default: demo)")
 
 
-def _add_data(commands: argparse._SubParsersAction, parents: list[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser(
+def _add_data(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
         "data",
+        """
+  transformers-soc data check mevis data/mevis
+  transformers-soc data push mevis data/mevis --output shards --license cc-by-nc-sa-4.0
+""",
         help="check the files of a benchmark, or write them as Parquet shards",
         description="Check the files of a benchmark, or write them as Parquet shards to stream from.",
     )
@@ -215,7 +360,6 @@ def _add_data(commands: argparse._SubParsersAction, parents: list[argparse.Argum
         "complete.",
     )
     check.add_argument("--deep", action="store_true", help="also open the header of each image and video file")
-    check.add_argument("--json", action="store_true", help="print JSON")
     push = actions.add_parser(
         "push",
         parents=[*parents, benchmark],
@@ -233,16 +377,42 @@ def _add_data(commands: argparse._SubParsersAction, parents: list[argparse.Argum
     push.add_argument("--private", action="store_true", help="make a new repository private")
 
 
+def _add_info(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
+        "info",
+        """
+  transformers-soc info
+  transformers-soc info --model soc-swin-t --json
+""",
+        parents=parents,
+        help="print versions, device, presets, recipes, and what a model is",
+        description="Print the versions of the packages, the default device and the names of presets, recipes and "
+        "configurations of Accelerate; with --model also what that model is.",
+    )
+    parser.add_argument("--model", metavar="DIR", help="checkpoint folder (or id) of a SOC model")
+
+
+def complete(parser: argparse.ArgumentParser) -> None:
+    """Answer the shell where it asks how to complete a line; `argcomplete` is an extra."""
+    if "_ARGCOMPLETE" in os.environ:
+        importlib.import_module("argcomplete").autocomplete(parser)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    complete(parser)
+    options, rest = parser.parse_known_args(arguments)
+    if rest and options.command not in SCRIPT_COMMANDS:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.script_arguments = rest
     if options.version:
         metadata = importlib.import_module("importlib.metadata")
         print(f"{PROGRAM} {metadata.version(PROGRAM)}")
         return 0
     if options.command is None:
-        parser.error("a command is needed: segment, segment-collection, convert, demo, data or info")
+        parser.error(f"a command is needed; {PROGRAM} --help lists them")
     try:
         command = importlib.import_module(f"transformers_soc.cli.{options.command.replace('-', '_')}")
         return command.run(options) or 0

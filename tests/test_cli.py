@@ -2,20 +2,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command: help without the package, exit codes, and the sub-commands end to end."""
 
+import argparse
 import json
+import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from models import random_checkpoint
 from PIL import Image
+from transformers import AutoModel
 from transformers.utils import logging
 
 import transformers_soc_cli
 from transformers_soc.data.moving_shapes import render_clip
 from transformers_soc.video_io import read_video, write_video
+
+SOURCE = Path(transformers_soc_cli.__file__).parent / "transformers_soc"
+
+
+def _parsers(parser):
+    """Name and parser of each command."""
+    action = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    return list(action.choices.items())
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +61,7 @@ def run(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-@pytest.mark.parametrize("arguments", [[], ["segment"], ["convert"], ["demo"], ["data"], ["data", "push"], ["info"]])
+@pytest.mark.parametrize("arguments", [[], ["segment"], ["convert"], ["data", "push"], ["info"], ["train"]])
 def test_help_imports_neither_torch_nor_the_package(arguments):
     script = (
         "import sys, transformers_soc_cli\n"
@@ -73,6 +86,11 @@ def test_help_imports_neither_torch_nor_the_package(arguments):
         ["convert", "file.pth", "--output", "o"],
         ["data", "check", "unknown", "folder"],
         ["data", "push", "mevis", "folder", "me/mevis"],
+        ["info", "--unknown"],
+        ["export-hub", "model"],
+        ["train", "--dataset", "folder", "--model", "m", "--output", "o"],
+        ["evaluate", "--num-vid", "2"],
+        ["evaluate", "--num-processes", "0", "--output", "o"],
     ],
 )
 def test_wrong_usage_exits_with_2(capsys, arguments):
@@ -144,6 +162,8 @@ def test_convert_reports_and_refuses_a_file_that_is_no_checkpoint(capsys, tmp_pa
     assert code == 0, errors
     assert "variant soc" in out
     assert (tmp_path / "good" / "model.safetensors").is_file()
+    code, out, errors = run(capsys, "convert", *files, "--output", tmp_path / "again", "--json")
+    assert code == 0 and json.loads(out)["output"] == str(tmp_path / "again"), errors
 
 
 def test_demo_prints_a_table_and_writes_pictures(capsys, tmp_path):
@@ -154,9 +174,63 @@ def test_demo_prints_a_table_and_writes_pictures(capsys, tmp_path):
     assert {path.name for path in (tmp_path / "demo").iterdir()} == names
 
 
-def test_info_names_versions_and_presets(capsys):
+def test_demo_as_json(capsys, tmp_path):
+    code, out, errors = run(capsys, "demo", "--output", tmp_path / "demo", "--json")
+    assert code == 0, errors
+    content = json.loads(out)
+    assert {"sentence", "kind", "score", "no_target", "has_target", "J&F"} == set(content["sentences"][0])
+    assert all(Path(file).is_file() for file in content["files"])
+
+
+def test_info_names_versions_presets_and_recipes(capsys):
     code, out, _ = run(capsys, "info")
-    assert code == 0 and torch.__version__ in out and "soc-swin-t" in out
+    assert code == 0 and torch.__version__ in out
+    assert all(name in out for name in ("soc-swin-t", "socpp_mevis_swin_t", "many_gpus"))
+
+
+def test_info_describes_a_model(capsys, checkpoint):
+    code, out, errors = run(capsys, "info", "--model", checkpoint, "--json")
+    assert code == 0, errors
+    model = json.loads(out)["model"]
+    weights = AutoModel.from_pretrained(checkpoint).parameters()
+    assert model["parameters"] == sum(weight.numel() for weight in weights)
+    assert model["variant"] == "soc" and model["frame_size"] == {"shortest_edge": 96, "longest_edge": 160}
+    code, _, errors = run(capsys, "info", "--model", checkpoint.parent / "text")
+    assert code == 1 and "'roberta', not a SOC model" in errors
+
+
+@pytest.mark.parametrize("path", [p for p in _parsers(transformers_soc_cli.build_parser()) if p[1].epilog])
+def test_examples_in_help_texts_are_understood(path):
+    lines = path[1].epilog.replace("\\\n", " ").splitlines()[1:]
+    assert len(lines) >= 2
+    for line in lines:
+        program, *arguments = shlex.split(line)
+        options, rest = transformers_soc_cli.build_parser().parse_known_args(arguments)
+        assert program == "transformers-soc" and arguments[0] == options.command == path[0]
+        assert not rest or options.command in transformers_soc_cli.SCRIPT_COMMANDS
+
+
+def test_every_command_has_a_module():
+    commands = dict(_parsers(transformers_soc_cli.build_parser()))
+    modules = {path.stem.replace("_", "-") for path in (SOURCE / "cli").glob("*.py") if "def run(" in path.read_text()}
+    assert commands.keys() == modules
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("transformers-soc exp", "export-hub"),
+        ("transformers-soc train --accel", "--accelerate-config"),
+        ("transformers-soc data check long", "long_rvos"),
+    ],
+)
+def test_the_shell_completes(tmp_path, line, expected):
+    pytest.importorskip("argcomplete")
+    answer = tmp_path / "answer"
+    asked = {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_IFS": " "}
+    environment = os.environ | asked | {"_ARGCOMPLETE_STDOUT_FILENAME": str(answer)}
+    subprocess.run([sys.executable, "-m", "transformers_soc_cli"], env=environment, check=True)
+    assert expected in answer.read_text().split()
 
 
 def test_module_form_forwards():
@@ -164,3 +238,23 @@ def test_module_form_forwards():
         [sys.executable, "-m", "transformers_soc.cli", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("transformers-soc ")
+
+
+def test_a_collection_is_answered_and_summed_up(capsys, tmp_path, checkpoint, clip):
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "clip.mp4").write_bytes(clip.read_bytes())
+    (tmp_path / "videos" / "sentences.json").write_text(json.dumps({"clip.mp4": ["the ball"]}))
+    arguments = ["segment-collection", tmp_path / "videos", tmp_path / "out", "--model", checkpoint, "--num-frames", 2]
+    code, out, errors = run(capsys, *arguments, "--json")
+    assert code == 0, errors
+    manifest = str(tmp_path / "out" / "manifest.jsonl")
+    assert json.loads(out) == {"num_done": 1, "num_failed": 0, "num_new": 1, "manifest": manifest}
+
+
+def test_segment_as_json(capsys, tmp_path, checkpoint, clip):
+    output = tmp_path / "overlay.mp4"
+    arguments = ["segment", clip, "the ball", "--model", checkpoint, "--num-frames", 2, "--output", output, "--json"]
+    code, out, errors = run(capsys, *arguments)
+    assert code == 0, errors
+    content = json.loads(out)
+    assert content["files"] == [str(output)] and content["sentences"][0]["sentence"] == "the ball"

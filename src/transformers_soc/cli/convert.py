@@ -3,6 +3,7 @@
 """`transformers-soc convert`: an official checkpoint becomes a folder for AutoModel and pipeline."""
 
 import argparse
+import json
 
 from ..conversion import convert_checkpoint
 
@@ -23,4 +24,7 @@ def run(options: argparse.Namespace) -> None:
         tokenizer=options.tokenizer,
         text_config=options.text_config,
     )
-    print("\n".join(report))
+    if options.json:
+        print(json.dumps({"output": options.output, "report": report}, indent=2))
+    else:
+        print("\n".join(report))

@@ -5,7 +5,8 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,14 @@ def _push(options: argparse.Namespace) -> int:
         _save(options, splits, card)
     else:
         _upload(options, splits, card)
+    if options.json:
+        print(json.dumps({"place": place, "splits": splits}, indent=2))
     return 0
+
+
+def _reporter(options: argparse.Namespace) -> Callable[[str], None]:
+    """Where the lines about written files go."""
+    return partial(print, file=sys.stderr) if options.json else print
 
 
 def _choose_splits(report: BenchmarkReport, wanted: list[str] | None) -> list[str]:
@@ -118,7 +126,7 @@ def _load(options: argparse.Namespace, split: str) -> Any:
 def _save(options: argparse.Namespace, splits: list[str], card: str) -> None:
     folder = Path(options.output)
     for split in splits:
-        save_shards(_load(options, split), split, folder, report=print)
+        save_shards(_load(options, split), split, folder, report=_reporter(options))
     if not (folder / CARD).exists():
         with replacing(folder / CARD) as temporary:
             temporary.write_text(card, encoding="utf-8")
@@ -130,7 +138,7 @@ def _upload(options: argparse.Namespace, splits: list[str], card: str) -> None:
     api = HfApi()
     api.create_repo(options.repository, repo_type="dataset", private=options.private or None, exist_ok=True)
     for split in splits:
-        push_shards(api, _load(options, split), split, options.repository, report=print)
+        push_shards(api, _load(options, split), split, options.repository, report=_reporter(options))
     if CARD not in api.list_repo_files(options.repository, repo_type="dataset"):
         api.upload_file(
             path_or_fileobj=card.encode(), path_in_repo=CARD, repo_id=options.repository, repo_type="dataset"

@@ -3,6 +3,7 @@
 """`transformers-soc demo`: the bundled model segments a generated clip by several sentences."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ MAX_SENTENCES = 3
 
 
 def run(options: argparse.Namespace) -> None:
-    """Write clip.mp4, overlay.mp4 and contact_sheet.png to the output folder, and print a table of the sentences.
+    """Write clip.mp4, overlay.mp4 and contact_sheet.png to the output folder, and tell how each sentence went.
 
     Raises:
         OSError: the output folder cannot be written.
@@ -40,11 +41,16 @@ def run(options: argparse.Namespace) -> None:
     frames, _ = read_video(output / "overlay.mp4")
     with replacing(output / "contact_sheet.png") as temporary:
         contact_sheet(frames, max_frames=9).save(temporary, format="PNG")
+    answers = judge(clip, chosen, results)
+    files = [str(output / name) for name in ("clip.mp4", "overlay.mp4", "contact_sheet.png")]
+    if options.json:
+        print(json.dumps({"sentences": answers, "files": files}, indent=2))
+        return
     print(f"soc-plus-micro on a generated clip of {len(frames)} frames:\n")
-    print(table(clip, chosen, results))
+    print(table(answers))
     print("\nJ&F is the agreement with the true masks, 100 at best. Look at:")
-    for name in ("clip.mp4", "overlay.mp4", "contact_sheet.png"):
-        print(f"  {output / name}")
+    for file in files:
+        print(f"  {file}")
 
 
 def choose_expressions(clip: MovingShapesClip) -> list[Any]:
@@ -59,14 +65,31 @@ def choose_expressions(clip: MovingShapesClip) -> list[Any]:
     return chosen
 
 
-def table(clip: MovingShapesClip, expressions: list[Any], results: list[dict[str, Any]]) -> str:
-    """A line for each sentence: what it is, its score, and how well its masks agree with the true ones."""
-    width = max(len(expression.text) for expression in expressions)
-    lines = [f"{'sentence':{width}}  {'kind':8}  score  answer"]
+def judge(clip: MovingShapesClip, expressions: list[Any], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each sentence what it is, its score, how well its masks agree with the true ones, and what is refused."""
+    answers = []
     for expression, result in zip(expressions, results, strict=True):
         quality = score_expression(expression.text, expression.kind, result["masks"], clip.target_mask(expression))
-        answer = "no target" if result["no_target"] else f"J&F {50 * (quality.region + quality.contour):.0f}"
-        if bool(expression.targets) == result["no_target"]:
-            answer += " (wrong)"
-        lines.append(f"{expression.text:{width}}  {expression.kind:8}  {result['score']:.2f}   {answer}")
+        answers.append(
+            {
+                "sentence": expression.text,
+                "kind": expression.kind,
+                "score": result["score"],
+                "no_target": result["no_target"],
+                "has_target": bool(expression.targets),
+                "J&F": 50 * (quality.region + quality.contour),
+            }
+        )
+    return answers
+
+
+def table(answers: list[dict[str, Any]]) -> str:
+    """A line for each sentence."""
+    width = max(len(answer["sentence"]) for answer in answers)
+    lines = [f"{'sentence':{width}}  {'kind':8}  score  answer"]
+    for answer in answers:
+        text = "no target" if answer["no_target"] else f"J&F {answer['J&F']:.0f}"
+        if answer["has_target"] == answer["no_target"]:
+            text += " (wrong)"
+        lines.append(f"{answer['sentence']:{width}}  {answer['kind']:8}  {answer['score']:.2f}   {text}")
     return "\n".join(lines)

@@ -3,6 +3,8 @@
 """`transformers-soc segment-collection`: many videos with their sentences in, Parquet shards out."""
 
 import argparse
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from transformers.utils import logging
@@ -34,5 +36,9 @@ def run(options: argparse.Namespace) -> None:
         retry_failed=options.retry_failed,
         progress=not options.no_progress,
     )
+    manifest = Path(options.output) / "manifest.jsonl"
+    if options.json:
+        print(json.dumps({**asdict(summary), "manifest": str(manifest)}, indent=2))
+        return
     print(f"{summary.num_done} videos done, {summary.num_failed} failed, {summary.num_new} of them in this run")
-    print(f"written: {Path(options.output) / 'manifest.jsonl'}")
+    print(f"written: {manifest}")

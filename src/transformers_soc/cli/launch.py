@@ -1,0 +1,122 @@
+# Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
+# SPDX-License-Identifier: Apache-2.0
+"""How `train` and `evaluate` run a script of `transformers_soc.scripts`, in a checkout the folder examples."""
+
+import argparse
+import contextlib
+import importlib
+import importlib.util
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+
+SCRIPTS = "transformers_soc.scripts"
+
+
+def run_script(name: str, arguments: list[str], options: argparse.Namespace) -> Path | None:
+    """Run a script in this process or, where several are asked for, with a launcher.
+
+    Args:
+        name: of the script's module.
+        arguments: those of the script.
+        options: those of the command that say how to start it.
+
+    Returns:
+        The output folder; None where what would be run was only printed.
+
+    Raises:
+        ValueError: the script ended with a message, or a launched process failed.
+        SystemExit: the script does not understand its arguments.
+    """
+    script = importlib.import_module(f"{SCRIPTS}.{name}")
+    if options.all_options:
+        arguments = ["--help"]
+    with _command_line([f"transformers-soc {options.command}", *arguments]):
+        output = script.parse_args(arguments).output_dir  # before any launch, so that wrong usage is said once
+    command = launch_command(script, arguments, options.num_processes, options.accelerate_config)
+    if options.dry_run:
+        print(shlex.join(command))
+        return None
+    if options.num_processes in (None, 1) and options.accelerate_config is None:
+        with _command_line(["transformers-soc", options.command, *arguments]):
+            _run_here(script, arguments, quiet=options.json)
+        return output
+    done = subprocess.run(command, stdout=sys.stderr if options.json else None, check=False)
+    if done.returncode:
+        raise ValueError(f"{options.command} ended with exit code {done.returncode}; what went wrong is said above")
+    return output
+
+
+def script_arguments(given: Sequence[str], named: dict[str, object]) -> list[str]:
+    """Arguments of a script: those `named` that have a value, and those `given` with the script's underscores."""
+    arguments = [f"--{name}={value}" for name, value in named.items() if value is not None]
+    return arguments + [_with_underscores(argument) for argument in given]
+
+
+def _with_underscores(argument: str) -> str:
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument[2:].partition("=")
+    prefix = "no-" if name.startswith("no-") else ""  # of a switch's negative form, which keeps its dash
+    return "--" + prefix + name.removeprefix(prefix).replace("-", "_") + equals + value
+
+
+def launch_command(
+    script: ModuleType, arguments: Sequence[str], num_processes: int | None, accelerate_config: str | None
+) -> list[str]:
+    """The command that runs a script in processes of its own."""
+    run = [str(script.__file__), *arguments]
+    if accelerate_config is not None:
+        config = str(find_shipped("accelerate_configs", accelerate_config))
+        number = [] if num_processes is None else ["--num_processes", str(num_processes)]
+        return [sys.executable, "-m", "accelerate.commands.launch", "--config_file", config, *number, *run]
+    if num_processes in (None, 1):
+        return [sys.executable, *run]
+    # `accelerate launch --cpu` starts several processes only through MPI.
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={num_processes}", *run]
+
+
+def find_shipped(folder: str, name: str) -> Path:
+    """Return the path of a YAML file: `name` itself where it is one, else the shipped file of this name.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    if Path(name).is_file():
+        return Path(name)
+    shipped = shipped_files(folder)
+    if name not in shipped:
+        raise ValueError(f"there is no file {name!r}, and the shipped ones are {', '.join(shipped)}")
+    return shipped[name]
+
+
+def shipped_files(folder: str) -> dict[str, Path]:
+    """YAML files that come with the scripts, by name."""
+    found = importlib.util.find_spec(SCRIPTS)
+    assert found is not None and found.submodule_search_locations is not None
+    scripts = Path(next(iter(found.submodule_search_locations)))
+    return {path.stem: path for path in sorted((scripts / folder).glob("*.yaml"))}
+
+
+@contextlib.contextmanager
+def _command_line(arguments: list[str]) -> Iterator[None]:
+    """Lend a script the command line that its messages and results name."""
+    before, sys.argv = sys.argv, arguments
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def _run_here(script: ModuleType, arguments: list[str], quiet: bool) -> None:
+    """Run a script in this process; where `quiet`, what it prints goes to the standard error."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr) if quiet else contextlib.nullcontext():
+            script.main(arguments)
+    except SystemExit as stop:
+        if isinstance(stop.code, str):
+            raise ValueError(stop.code) from stop
+        raise
