@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -149,6 +150,20 @@ def test_rows_of_a_parquet_file_are_read_in_any_order(tmp_path):
     assert [source.video(index) for index in (2, 0, 1, 5, 4)] == [b"3", b"1", b"2", b"3", b"2"]
 
 
+def test_paths_start_at_the_source_and_bytes_come_first(tmp_path, monkeypatch):
+    table = pa.table({"sample_id": ["a"], "video": ["clips/a.mp4"], "sentences": [["s"]]})
+    pq.write_table(table, tmp_path / "rows.parquet")
+    datasets.Dataset(table).save_to_disk(tmp_path / "saved")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    sources = {tmp_path / "rows.parquet": tmp_path, tmp_path / "saved": tmp_path / "saved"}
+    for source, root in sources.items():
+        assert segment.open_source(source).video(0) == str(root / "clips/a.mp4")
+    assert segment.open_source(datasets.Dataset(table)).video(0) == str(tmp_path / "here/clips/a.mp4")
+    both = table.set_column(1, "video", [[{"bytes": b"1", "path": "a.mp4"}]])
+    assert segment.open_source(datasets.Dataset(both)).video(0) == b"1"
+
+
 def test_corrupt_and_missing_videos_are_recorded_and_tried_again_when_asked(tmp_path, answers, videos, settings):
     source, output = copy_with(videos, tmp_path / "videos", **{"1": b"no video"}), tmp_path / "output"
     (source / NAMES[2]).unlink()
@@ -197,6 +212,25 @@ def test_interruption_by_the_user_counts_as_no_attempt(tmp_path, videos, setting
     assert {entry["attempts"] for entry in read_manifest(tmp_path).values()} == {1}
 
 
+@pytest.mark.parametrize("reported", [False, True])
+@pytest.mark.parametrize(("limit", "value", "early", "late"), [("VIDEOS", 2, 2, 3), ("BYTES", 1, 5, 5)])
+def test_shards_keep_to_their_limits(tmp_path, monkeypatch, reported, limit, value, early, late):
+    """Those that are written on the way, of videos that are reported, and those in the end."""
+    monkeypatch.setattr(results, f"{limit}_PER_SHARD", value)
+    (tmp_path / ".lock").touch()  # as of a run that was killed before it wrote anything
+    folder = results.ResultFolder(tmp_path)
+    result = {"expression": "s", "score": 1, "no_target": False, "frame_indices": [0], "timestamps": None}
+    result |= {"boxes": np.zeros((1, 4)), "masks": np.zeros((1, 4, 6), bool)}
+    with folder.opened({}):
+        for name in NAMES[:5]:
+            folder.files.write_results(name, None, ["s"], [result])
+            if reported:
+                folder.report(name)
+        assert len(list(tmp_path.glob("shard-*.parquet"))) == (early if reported else 0)
+    assert len(list(tmp_path.glob("shard-*.parquet"))) == late
+    assert list(read_manifest(tmp_path)) == NAMES[:5] and len(read_rows(tmp_path)) == 5
+
+
 def test_crash_between_folding_and_deleting_doubles_nothing(tmp_path, answers, videos, settings, monkeypatch):
     monkeypatch.setattr(results, "VIDEOS_PER_SHARD", 4)
     with monkeypatch.context() as patch, pytest.raises(PermissionError):
@@ -232,6 +266,22 @@ def test_bad_sentences_are_refused_before_work(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         segment_collection(tmp_path, tmp_path / "output")
     assert not (tmp_path / "output").exists()
+
+
+def test_a_model_is_the_same_by_its_relative_path(answers, videos, settings, monkeypatch):
+    path = Path(settings.model)
+    monkeypatch.chdir(path.parent)
+    assert segment_collection(videos, answers, replace(settings, model=path.name), progress=False).num_new == 0
+
+
+def test_workers_have_the_threads_and_skip_what_is_finished(tmp_path, settings, monkeypatch):
+    threads = []
+    monkeypatch.setattr(segment.torch, "set_num_threads", threads.append)
+    worker = segment.CollectionWorker(None, tmp_path, replace(settings, num_threads=3), lambda settings: None)
+    worker.files.pieces.mkdir()
+    worker.files.piece_path("a").touch()
+    worker.answer(segment._Row(0, "a", ["s"]))
+    assert threads == [3] and worker.files.num_attempts("a") == 0
 
 
 def test_bad_tables_are_refused(tmp_path):
