@@ -121,20 +121,6 @@ def _add_segment(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     parser.add_argument("sentences", metavar="SENTENCE", nargs="+", help="description of an object in the video")
     parser.add_argument("--output", required=True, metavar="FILE.mp4", help="overlay video to write")
     _add_answering(parser)
-    parser.add_argument(
-        "--mode",
-        choices=("exact", "clip"),
-        default="exact",
-        help="exact: all frames at once; clip: overlapping clips one after the other, with memory that does not grow "
-        "with the video (default: exact)",
-    )
-    parser.add_argument("--clip-frames", type=positive_int, metavar="N", help="frames of a clip (default: 40)")
-    parser.add_argument(
-        "--overlap",
-        type=whole_number,
-        metavar="N",
-        help="frames that two clips share, at least (default: 8, or half a clip where that is less)",
-    )
     parser.add_argument("--masks-dir", metavar="DIR", help="also write the masks as PNG files, a folder per sentence")
     parser.add_argument("--rle", metavar="FILE.json", help="also write the masks as COCO run-length codes")
     parser.add_argument("--overwrite", action="store_true", help="replace output that already exists")
@@ -157,6 +143,20 @@ def _add_answering(parser: argparse.ArgumentParser) -> None:
         type=fraction,
         metavar="T",
         help="score below which a sentence has no target (default: the value saved with the model)",
+    )
+    parser.add_argument(
+        "--mode",
+        choices=("exact", "clip"),
+        default="exact",
+        help="exact: all frames at once; clip: overlapping clips one after the other, with memory that does not grow "
+        "with the video (default: exact)",
+    )
+    parser.add_argument("--clip-frames", type=positive_int, metavar="N", help="frames of a clip (default: 40)")
+    parser.add_argument(
+        "--overlap",
+        type=whole_number,
+        metavar="N",
+        help="frames that two clips share, at least (default: 8, or half a clip where that is less)",
     )
     parser.add_argument("--dtype", choices=DTYPES, default="auto", help="number format of the model (default: auto)")
     parser.add_argument("--no-progress", action="store_true", help="show no progress bar")

@@ -10,6 +10,7 @@ from pathlib import Path
 from transformers.utils import logging
 
 from ..collection import CollectionSettings, segment_collection
+from ..collection.segment import ANSWER_SETTINGS
 from .segment import usable_device
 
 
@@ -22,7 +23,7 @@ def run(options: argparse.Namespace) -> None:
     logging.disable_progress_bar()  # of the weights; the videos have a bar of their own
     if not options.num_workers:  # workers may run where there are other devices
         usable_device(options.device)
-    names = ("model", "dtype", "num_frames", "fps", "stride", "threshold", "device")
+    names = ("model", "dtype", "device", *ANSWER_SETTINGS)
     settings = CollectionSettings(
         **{name: getattr(options, name) for name in names}, num_threads=options.threads_per_worker
     )

@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 from transformers import AutoConfig, pipeline
 
 from .. import TASK, bundled_checkpoint
+from ..metrics.runs import model_stamp
 from ..session import CLIP_FRAMES, check_clips
 from ..video_io import sample_indices
 from .results import MAX_ATTEMPTS, ResultFolder, VideoFiles, sentences_digest
@@ -71,7 +72,8 @@ class CollectionSettings:
 
     def recorded(self) -> dict[str, Any]:
         """What the answers in a folder have in common."""
-        return {name: getattr(self, name) for name in ("model", "dtype", *ANSWER_SETTINGS)}
+        values = {name: getattr(self, name) for name in ("model", "dtype", *ANSWER_SETTINGS)}
+        return values | {"model_files": model_stamp(self.model or bundled_checkpoint())}
 
 
 @dataclass(frozen=True)
