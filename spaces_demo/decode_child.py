@@ -1,0 +1,103 @@
+# Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
+# SPDX-License-Identifier: Apache-2.0
+"""Decode one upload in a process of its own: `python decode_child.py REQUEST`, with the fields of `decoding.decode`.
+
+The frames go to a NumPy file, and one line of JSON to the standard output: what is known of the clip, or an error that
+can be shown. The process limits its own memory before it opens the file, and imports neither torch nor the package, so
+that it starts at once.
+"""
+
+import importlib.util
+import json
+import os
+import resource
+import sys
+import warnings
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+
+def main() -> None:
+    request = json.loads(sys.argv[1])
+    set_limits(request)
+    try:
+        answer = decode(request, load_module(request["video_io"]))
+    except MemoryError:
+        answer = {"error": "the video needs too much memory: give a smaller one"}
+    except (ValueError, OSError) as error:
+        answer = {"error": str(error)}
+    print(json.dumps(answer))
+
+
+def set_limits(request: dict[str, Any]) -> None:
+    """Bound what a hostile file can take: memory, time on the processor, bytes written, and no core files."""
+    limits = (
+        (resource.RLIMIT_AS, 2**20 * request["decode_megabytes"]),
+        (resource.RLIMIT_CPU, 2 * request["decode_seconds"]),
+        (resource.RLIMIT_FSIZE, 1024 + 3 * request["max_frames"] * request["max_side"] ** 2),
+        (resource.RLIMIT_CORE, 0),
+    )
+    for kind, most in limits:
+        resource.setrlimit(kind, (most, most))
+
+
+def load_module(path: str) -> Any:
+    """The module at `path`, without the package around it."""
+    spec = importlib.util.spec_from_file_location("video_io", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def decode(request: dict[str, Any], video_io: Any) -> dict[str, Any]:
+    """Check the clip against the limits, write its sampled frames, and tell what they are."""
+    with open(request["video"], "rb") as file, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        info, frames = video_io.iter_video(file, fps=request["fps"])
+        refuse(info, request)
+        scaled = [scale_down(frame, request["max_side"]) for frame in frames]
+    np.save(request["frames"], np.stack(scaled), allow_pickle=False)
+    # A damaged file may give fewer frames than it announces, the first of them.
+    return {
+        "frame_indices": info.frames_indices[: len(scaled)],
+        "timestamps": None if info.timestamps is None else info.timestamps[: len(scaled)],
+        "notes": sorted({str(warning.message) for warning in caught}),
+    }
+
+
+def refuse(info: Any, request: dict[str, Any]) -> None:
+    """Raise a ValueError if the clip is larger, longer or gives more frames than is allowed."""
+    most_pixels, most_seconds, most_frames = (request[f"max_{name}"] for name in ("pixels", "seconds", "frames"))
+    if info.width * info.height > most_pixels:
+        raise ValueError(
+            f"the video has {info.width} x {info.height} pixels, and {most_pixels / 1e6:.0f} million are the limit: "
+            "scale it down"
+        )
+    if info.duration is not None and info.duration > most_seconds + 0.5:
+        raise ValueError(
+            f"the video lasts {info.duration:.0f} seconds, and {most_seconds} are the limit: give a shorter one"
+        )
+    taken = len(info.frames_indices)
+    if taken > most_frames:
+        rate = int(most_frames / info.duration) if info.duration else 0
+        remedy = f"set the frame rate to {rate} or less" if rate else "give a shorter video"
+        raise ValueError(f"the model would see {taken} frames, and {most_frames} are the limit: {remedy}")
+
+
+def scale_down(frame: np.ndarray, most: int) -> np.ndarray:
+    """A frame (height, width, 3) with neither side longer than `most` pixels."""
+    height, width = frame.shape[:2]
+    scale = min(1.0, most / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return frame if scale == 1 else np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))
+
+
+if __name__ == "__main__":
+    main()
+    sys.stdout.flush()
+    # Threads of the decoder need no orderly end.
+    os._exit(0)
