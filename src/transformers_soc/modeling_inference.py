@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from transformers.activations import ACT2FN
+from transformers.activations import GELUActivation
 
 # Bytes of the widest intermediate of one piece: a share of the cache on a CPU, enough to fill other devices.
 PIECE_BYTES = {"cpu": 4 * 2**20}
@@ -21,7 +21,9 @@ MIN_PIECE_ROWS = 1024
 # Encoder tokens (of all expressions and frames) that the model holds at a time.
 CHUNK_TOKENS = {"cpu": 8192}
 OTHER_CHUNK_TOKENS = 2**18
-FUSED_ACTIVATIONS = {"relu": "", "gelu": "none"}  # oneDNN's name and its algorithm
+RELU = nn.ReLU()
+# Activations that oneDNN joins to a product: its name and its algorithm.
+FUSED_ACTIVATIONS = {type(None): ("none", ""), nn.ReLU: ("relu", ""), GELUActivation: ("gelu", "none")}
 
 
 def works_in_pieces(module: nn.Module) -> bool:
@@ -61,23 +63,24 @@ def map_rows(
     return out
 
 
-def linear(layer: nn.Module, inputs: torch.Tensor, activation: str | None = None) -> torch.Tensor:
+def linear(layer: nn.Module, inputs: torch.Tensor, activation: nn.Module | None = None) -> torch.Tensor:
     """
-    A linear layer and an activation after it (a key of `ACT2FN`).
+    A linear layer and an activation after it.
 
     In inference on a CPU both are one oneDNN product, which spares the activation its own pass over memory.
     """
-    if activation in (None, *FUSED_ACTIVATIONS) and _is_fused(layer, inputs):
-        return torch.ops.mkldnn._linear_pointwise(
-            inputs, layer.weight, layer.bias, activation or "none", [], FUSED_ACTIVATIONS.get(activation or "", "")
-        )
+    if type(activation) in FUSED_ACTIVATIONS and _is_fused(layer, inputs):
+        name, algorithm = FUSED_ACTIVATIONS[type(activation)]
+        return torch.ops.mkldnn._linear_pointwise(inputs, layer.weight, layer.bias, name, [], algorithm)
     outputs = layer(inputs)
-    return outputs if activation is None else ACT2FN[activation](outputs)
+    return outputs if activation is None else activation(outputs)
 
 
 def _is_fused(layer: nn.Module, inputs: torch.Tensor) -> bool:
     """Whether oneDNN may stand in: inference, a layer that nobody has wrapped, a dtype that the CPU computes."""
     if not works_in_pieces(layer) or type(layer) is not nn.Linear or "forward" in vars(layer):
+        return False
+    if layer._forward_hooks or layer._forward_pre_hooks:
         return False
     weight = layer.weight
     plain = type(weight) is nn.Parameter and weight.is_cpu and weight.dtype == inputs.dtype
@@ -88,4 +91,4 @@ def _is_fused(layer: nn.Module, inputs: torch.Tensor) -> bool:
     )
 
 
-__all__ = ["linear", "map_rows", "works_in_pieces"]
+__all__ = ["RELU", "linear", "map_rows", "works_in_pieces"]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from .configuration_soc import SocConfig
-from .modeling_inference import linear, works_in_pieces
+from .modeling_inference import RELU, linear, works_in_pieces
 
 # The mask decoder joins the three finest levels, and the fusion reads words at the third: the papers' fixed layout.
 NUM_LEVELS = 4
@@ -26,7 +26,7 @@ class SocMLP(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         for layer in self.layers[:-1]:
-            hidden_states = linear(layer, hidden_states, "relu")
+            hidden_states = linear(layer, hidden_states, RELU)
         return linear(self.layers[-1], hidden_states)
 
 

@@ -25,7 +25,7 @@ from transformers.utils.output_capturing import resolve_hidden_states_indices, s
 from .configuration_soc import SocConfig
 from .deformable_attention import SocDeformableAttention, compass_offsets
 from .loss_soc import soc_loss
-from .modeling_inference import chunk_size, linear, map_rows, works_in_pieces
+from .modeling_inference import RELU, chunk_size, linear, map_rows, works_in_pieces
 from .modeling_mask_head import NUM_LEVELS, SocMaskHead, SocMLP, SocPixelDecoder
 from .modeling_video_swin import VideoSwinBackbone, eager_attention_forward, init_torch_default
 
@@ -203,7 +203,7 @@ class SocFeedForward(nn.Module):
         return map_rows(rows, self.linear1.out_features, self._update).view(hidden_states.shape)
 
     def _update(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        expanded = self.dropout(linear(self.linear1, hidden_states, "relu"))
+        expanded = self.dropout(linear(self.linear1, hidden_states, RELU))
         return self.norm(hidden_states + self.dropout(linear(self.linear2, expanded)))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import initialization as init
+from transformers.activations import ACT2FN
 from transformers.backbone_utils import BackboneMixin, filter_output_hidden_states
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BackboneOutput
@@ -335,7 +336,7 @@ class VideoSwinMLP(nn.Module):
         super().__init__()
         self.hidden_width = int(dim * config.mlp_ratio)
         self.fc1 = nn.Linear(dim, self.hidden_width)
-        self.activation = config.hidden_act
+        self.activation = ACT2FN[config.hidden_act]
         self.fc2 = nn.Linear(self.hidden_width, dim)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
