@@ -5,10 +5,11 @@ Time of the model, stage by stage, beside the matrix peak that the machine reach
 
     python benchmarks/speed.py --size soc-swin-t --frames 8 --expressions 1 --dtype float32 --json speed.json
 
-The first run of a form warms up and is not counted; figures are medians of the others. A stage's share of the peak is
-its floating point operations (counted by torch on the plain form of the model) over its time and the dtype's peak.
-The reference is the official code with its sampling operator in plain PyTorch, on two cores that reached 248 GFLOP/s
-in float32; it is scaled by the float32 peak measured here.
+The first runs warm up and are not counted; figures are medians of the others. On a machine that others use, too,
+`--clock process --threads 1` reads the processor time of one thread, of the model and of the matrix product alike.
+A stage's share of the peak is its floating point operations (counted by torch on the plain form of the model) over its
+time and the dtype's peak. The reference is the official code with its sampling operator in plain PyTorch, on two cores
+that reached 248 GFLOP/s in float32; it is scaled by the float32 peak measured here.
 """
 
 import argparse
@@ -63,26 +64,33 @@ STAGES = {
 }
 
 
-def matrix_peak(dtype: torch.dtype, device: str) -> float:
-    """GFLOP/s of the product of two square matrices, the fastest of three."""
+CLOCKS = {"wall": time.perf_counter, "process": time.process_time}
+
+
+def matrix_peaks(args: argparse.Namespace) -> dict[str, float]:
+    """GFLOP/s of the product of two square matrices of each dtype, the faster of two."""
+    return {name: matrix_peak(getattr(torch, name), args) for name in ("float32", "bfloat16")}
+
+
+def matrix_peak(dtype: torch.dtype, args: argparse.Namespace) -> float:
+    device = args.device
     matrix = torch.rand(MATRIX_SIZE, MATRIX_SIZE, device=device).to(dtype)
     product = partial(torch.mm, matrix, matrix)
-    seconds = [timed(product, device)[0] for _ in range(4)]
-    return 2e-9 * MATRIX_SIZE**3 / min(seconds[1:])
+    return 2e-9 * MATRIX_SIZE**3 / min(timed(product, args) for _ in range(2))
 
 
-def timed(function: Callable[[], Any], device: str) -> tuple[float, Any]:
-    """Seconds of one call, the device's queue included, and what it returned."""
-    synchronize(device)
-    start = time.perf_counter()
-    result = function()
-    synchronize(device)
-    return time.perf_counter() - start, result
+def timed(function: Callable[[], Any], args: argparse.Namespace) -> float:
+    """Seconds of one call."""
+    start = clock(args)
+    function()
+    return clock(args) - start
 
 
-def synchronize(device: str) -> None:
-    if device.startswith("cuda"):
+def clock(args: argparse.Namespace) -> float:
+    """Seconds of the chosen clock once the device's queue is empty."""
+    if args.device.startswith("cuda"):
         torch.cuda.synchronize()
+    return CLOCKS[args.clock]()
 
 
 def machine(device: str) -> dict[str, Any]:
@@ -144,10 +152,8 @@ class StageMeter:
             handle.remove()
 
 
-def count_operations(args: argparse.Namespace) -> dict[str, float]:
-    """GFLOP per stage and in all, of the plain form (that of training) on tensors without data."""
-    model = build_model(args.size)
-    inputs = build_inputs(model, args)
+def count_operations(model: SocModel, inputs: dict[str, torch.Tensor]) -> dict[str, float]:
+    """GFLOP per stage and in all, of the plain form (that of training); the model loses its data."""
     with FlopCounterMode(display=False) as counter:
         meter = StageMeter(model, lambda: counter.get_total_flops() * 1e-9)
         # The text encoder looks into its mask, so it alone runs with data.
@@ -165,7 +171,7 @@ def count_operations(args: argparse.Namespace) -> dict[str, float]:
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:
-    """Medians of the wall time in all and per stage, and the peaks before and after."""
+    """Medians of the time in all and per stage, the peaks before and after, and the operations."""
     dtype = getattr(torch, args.dtype)
     model = build_model(args.size, args.device).to(dtype)
     if args.attention:
@@ -173,39 +179,35 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     inputs = {name: value.to(args.device) for name, value in build_inputs(model, args).items()}
     run = torch.compile(model, dynamic=True) if args.compile else model
     call = partial(run, **inputs, best_query_only=True)
-    peaks = [{name: matrix_peak(getattr(torch, name), args.device) for name in ("float32", "bfloat16")}]
+    peaks = [matrix_peaks(args)]
     totals, stages = [], defaultdict(list)
     with torch.inference_mode():
-        call()
+        for _ in range(args.warmup):
+            call()
         for _ in range(args.repeats):
             # Hooks would break a compiled graph into its modules.
-            meter = None if args.compile else StageMeter(model, partial(clock, args.device))
-            seconds, _ = timed(call, args.device)
-            totals.append(seconds)
+            meter = None if args.compile else StageMeter(model, partial(clock, args))
+            totals.append(timed(call, args))
             if meter is not None:
                 meter.remove()
                 for stage in STAGES:
                     stages[stage].append(meter.totals[stage])
-    peaks.append({name: matrix_peak(getattr(torch, name), args.device) for name in ("float32", "bfloat16")})
+    peaks.append(matrix_peaks(args))
     return {
         "seconds": statistics.median(totals),
         "all_seconds": totals,
         "stages": {stage: statistics.median(values) for stage, values in stages.items()},
         "peaks": peaks,
+        "gflop": count_operations(model, inputs),
     }
-
-
-def clock(device: str) -> float:
-    synchronize(device)
-    return time.perf_counter()
 
 
 def report(args: argparse.Namespace) -> dict[str, Any]:
     """One record: what was run, where, how long it took and what share of the peak that is."""
-    operations = count_operations(args)
     figures = measure(args)
+    operations = figures["gflop"]
     peak = {name: statistics.mean(entry[name] for entry in figures["peaks"]) for name in figures["peaks"][0]}
-    figures["peak"], figures["gflop"] = peak, operations
+    figures["peak"] = peak
     limit = peak["float32" if args.dtype == "float32" else "bfloat16"]
     figures["share_of_peak"] = operations["total"] / figures["seconds"] / limit
     figures["stage_share_of_peak"] = {
@@ -228,7 +230,8 @@ def markdown(record: dict[str, Any]) -> str:
         f"### {settings['size']}, {settings['frames']} frames of {height}x{width}, {settings['expressions']} "
         f"expression(s), {settings['dtype']}, {form}, {settings['device']}",
         "",
-        f"{record['machine']['name']}, {record['machine']['threads']} threads, torch {record['machine']['torch']}; "
+        f"{record['machine']['name']}, {record['machine']['threads']} thread(s), {settings['clock']} time, "
+        f"torch {record['machine']['torch']}; "
         f"4096 torch.mm: {peak['float32']:.0f} GFLOP/s float32, {peak['bfloat16']:.0f} bfloat16.",
         "",
         "| stage | seconds | GFLOP | share of peak |",
@@ -273,6 +276,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--attention", choices=["eager", "sdpa"], help="default: what the model chooses")
     parser.add_argument("--compile", action="store_true", help="torch.compile, with shapes that may vary")
+    parser.add_argument("--clock", choices=list(CLOCKS), default="wall")
+    parser.add_argument("--warmup", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
