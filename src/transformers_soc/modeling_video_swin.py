@@ -167,7 +167,7 @@ class VideoSwinStem(nn.Module):
 
     def __init__(self, config: VideoSwinConfig):
         super().__init__()
-        self.embedding = STEMS[config.stem](config)
+        self.embedding: Any = STEMS[config.stem](config)
         self.norm = nn.LayerNorm(config.embed_dim, eps=config.layer_norm_eps) if config.patch_norm else nn.Identity()
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
