@@ -147,9 +147,8 @@ def test_forward_compiles_without_a_graph_break(name):
     model, inputs = build(name), tiny_inputs()
     torch._dynamo.reset()
     compiled = torch.compile(model, fullgraph=True, backend="eager")
-    with torch.enable_grad():  # the plain form, which is what a compiler sees
-        plain = model(**inputs).pred_masks.detach()
-    torch.testing.assert_close(compiled(**inputs).pred_masks, plain)
+    masks, expected = compiled(**inputs).pred_masks, model(**inputs).pred_masks
+    assert (masks - expected).abs().max() < 1e-4 * expected.abs().max()
 
 
 @pytest.mark.parametrize("name", ["soc", "soc++"])
