@@ -1,10 +1,16 @@
 # Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
 # SPDX-License-Identifier: Apache-2.0
 
+import pytest
 import torch
 from transformers.models.deformable_detr.modeling_deformable_detr import MultiScaleDeformableAttention
 
-from transformers_soc.deformable_attention import compass_offsets, sample_levels
+from transformers_soc.deformable_attention import (
+    BorderedLevels,
+    SocDeformableAttention,
+    compass_offsets,
+    sample_levels,
+)
 
 SHAPES = [(6, 5), (3, 4), (2, 2), (1, 1)]
 
@@ -24,6 +30,40 @@ def test_sampling_equals_deformable_detr():
     starts = torch.cat([shapes.new_zeros(1), shapes.prod(1).cumsum(0)[:-1]])
     expected = MultiScaleDeformableAttention()(value, shapes, SHAPES, starts, locations, weights, 64)
     torch.testing.assert_close(sample_levels(value, SHAPES, locations, weights), expected)
+
+
+def test_bags_equal_samples_of_maps():
+    value, locations, weights = random_arguments()
+    locations[0, :, 0, :, 0] = torch.tensor([0.0, 1.0, 0.5, -3.0, 7.0, 1.0, 0.0])[:, None, None]  # on borders, beyond
+    expected = sample_levels(value, SHAPES, locations, weights)
+    columns, rows = (
+        (locations[..., axis] * locations.new_tensor([shape[1 - axis] for shape in SHAPES])[:, None] - 0.5).flatten(3)
+        for axis in (0, 1)
+    )
+    for index in range(2):
+        levels = BorderedLevels(value[index], SHAPES)
+        found = levels.sample(columns[index], rows[index], weights[index].flatten(2))
+        torch.testing.assert_close(found, expected[index], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("coordinates", [2, 4])
+def test_inference_samples_as_training(coordinates):
+    torch.manual_seed(0)
+    attention = SocDeformableAttention(d_model=16, num_heads=2, num_levels=4, num_points=3).eval()
+    tokens = sum(height * width for height, width in SHAPES)
+    mask = torch.rand(2, 1, tokens) > 0.2
+    arguments = (torch.randn(2, 3, 5, 16), torch.rand(2, 1, 5, 4, coordinates), torch.randn(2, 3, tokens, 16), mask)
+    expected = attention(*arguments, SHAPES)
+    with torch.no_grad():
+        found = attention(*arguments, SHAPES)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_position_that_is_no_number_samples_nothing():
+    levels = BorderedLevels(torch.ones(sum(height * width for height, width in SHAPES), 1, 2), SHAPES)
+    nowhere, weights = torch.full((1, 1, 4), float("nan")), torch.ones(1, 1, 4)
+    assert levels.sample(nowhere, nowhere.clone(), weights).tolist() == [[0.0, 0.0]]
 
 
 def test_half_precision_keeps_positions_exact():

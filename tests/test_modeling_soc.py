@@ -147,7 +147,10 @@ def test_forward_compiles_without_a_graph_break(name):
     model, inputs = build(name), tiny_inputs()
     torch._dynamo.reset()
     compiled = torch.compile(model, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(**inputs).pred_masks, model(**inputs).pred_masks)
+    masks = compiled(**inputs).pred_masks
+    with torch.enable_grad():  # the plain form, which is what a compiler sees
+        expected = model(**inputs).pred_masks
+    assert (masks - expected).abs().max() < 1e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize("name", ["soc", "soc++"])

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import nn
 
+from .modeling_inference import linear, works_in_pieces
+
 
 def sample_levels(
     value: torch.Tensor,
@@ -40,6 +42,81 @@ def sample_levels(
         weights = attention_weights[:, :, :, index].transpose(1, 2).flatten(0, 1)[:, None]
         output = output + (sampled * weights).sum(-1)
     return output.view(batch, heads * width, queries).transpose(1, 2).to(value.dtype)
+
+
+SAMPLED_QUERIES = 512  # queries of one frame whose samples are computed at a time
+
+
+class BorderedLevels:
+    """
+    All levels of one frame as one table of rows, each level inside a border of zeros: a sample beside the map then
+    reads zeros without a test, and its four neighbours lie at fixed distances in the table.
+
+    Args:
+        value: (tokens, heads, width), the levels one after the other in row-major order.
+        spatial_shapes: (height, width) of each level.
+    """
+
+    def __init__(self, value: torch.Tensor, spatial_shapes: list[tuple[int, int]]):
+        _, self.heads, self.width = value.shape
+        self.shapes = spatial_shapes
+        sizes = [(height + 2) * (width + 2) for height, width in spatial_shapes]
+        # A sample on the far border has neighbours of weight zero one row and one column further.
+        tail = spatial_shapes[-1][1] + 3
+        table = torch.zeros(sum(sizes) + tail, self.heads, self.width, device=value.device)
+        tokens = value.split([height * width for height, width in spatial_shapes])
+        for (height, width), level, place in zip(spatial_shapes, tokens, table.split([*sizes, tail]), strict=False):
+            inside = place.view(height + 2, width + 2, self.heads, self.width)[1:-1, 1:-1]
+            inside.copy_(level.view(height, width, self.heads, self.width))
+        self.rows = table.view(-1, self.width)
+        self.starts = [sum(sizes[:index]) for index in range(len(sizes))]
+
+    def sample(self, columns: torch.Tensor, rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """
+        Weighted sums of bilinear samples: one `embedding_bag` over the table. Columns and rows are overwritten.
+
+        Args:
+            columns, rows: (queries, heads, levels * points) float32 pixels of their level, 0 = its first centre.
+            weights: (queries, heads, levels * points) float32.
+
+        Returns:
+            (queries, heads * width) float32.
+        """
+        queries, heads, samples = columns.shape
+        points = samples // len(self.shapes)
+        per_sample = lambda values: columns.new_tensor(values).repeat_interleave(points)  # noqa: E731
+        stride = per_sample([width + 2 for _, width in self.shapes])  # table rows from one map row to the next
+        start = per_sample(self.starts) + stride + 1  # of the first pixel
+        self._clamp(columns, per_sample([width for _, width in self.shapes]))
+        self._clamp(rows, per_sample([height for height, _ in self.shapes]))
+        left, top = columns.floor(), rows.floor()
+        columns -= left
+        rows -= top
+        # Numbers of table rows are far below 2**24, so float32 holds them exactly.
+        first = top.mul_(stride).add_(left).add_(start).mul_(heads)
+        first += torch.arange(heads, device=first.device)[:, None]
+        first = first.to(torch.int32)
+        steps = (heads * torch.stack([0 * stride, 0 * stride + 1, stride, stride + 1])).to(torch.int32)
+        neighbours = first[:, :, None] + steps  # (queries, heads, 4, samples)
+
+        shares = torch.empty_like(neighbours, dtype=torch.float32)
+        right = weights * columns
+        left_weight = weights - right
+        torch.mul(right, rows, out=shares[:, :, 3])
+        torch.mul(left_weight, rows, out=shares[:, :, 2])
+        torch.sub(right, shares[:, :, 3], out=shares[:, :, 1])
+        torch.sub(left_weight, shares[:, :, 2], out=shares[:, :, 0])
+        bags = (queries * heads, 4 * samples)
+        summed = nn.functional.embedding_bag(
+            neighbours.view(bags), self.rows, per_sample_weights=shares.view(bags), mode="sum"
+        )
+        return summed.view(queries, heads * self.width)
+
+    @staticmethod
+    def _clamp(places: torch.Tensor, size: torch.Tensor) -> None:
+        """To -1..size, where the border's zeros lie; what is no number goes there, too."""
+        torch.fmax(places, places.new_tensor(-1.0), out=places)
+        torch.minimum(places, size, out=places)
 
 
 def compass_offsets(num_heads: int, num_levels: int, num_points: int) -> torch.Tensor:
@@ -84,7 +161,9 @@ class SocDeformableAttention(nn.Module):
             (..., queries, channels).
         """
         leading, num_queries = queries.shape[:-2], queries.shape[-2]
-        value = self.value_proj(memory).masked_fill(~memory_mask[..., None], 0.0)
+        value = linear(self.value_proj, memory).masked_fill(~memory_mask[..., None], 0.0)
+        if works_in_pieces(self) and queries.device.type == "cpu":
+            return self._sample_frame_by_frame(queries, reference_points, value, spatial_shapes)
         value = value.reshape(-1, value.shape[-2], self.num_heads, value.shape[-1] // self.num_heads)
 
         grid = (*leading, num_queries, self.num_heads, self.num_levels, self.num_points)
@@ -98,6 +177,45 @@ class SocDeformableAttention(nn.Module):
             locations = reference_points[..., :2] + offsets / self.num_points * reference_points[..., 2:] * 0.5
         sampled = sample_levels(value, spatial_shapes, locations.flatten(0, -6), weights.flatten(0, -5))
         return self.output_proj(sampled.view(*leading, num_queries, -1))
+
+    def _sample_frame_by_frame(
+        self,
+        queries: torch.Tensor,
+        reference_points: torch.Tensor,
+        value: torch.Tensor,
+        spatial_shapes: list[tuple[int, int]],
+    ) -> torch.Tensor:
+        """The same on a CPU, for pieces of queries whose samples stay in the cache; value: (..., tokens, channels)."""
+        leading = queries.shape[:-2]
+        references = reference_points.float().expand(*leading, *queries.shape[-2:-1], self.num_levels, -1).flatten(-2)
+        outputs = torch.empty_like(queries)
+        frames = (tensor.flatten(0, -3) for tensor in (queries, references, value, outputs))
+        for frame_queries, frame_references, frame_value, frame_output in zip(*frames, strict=True):
+            levels = BorderedLevels(frame_value.unflatten(-1, (self.num_heads, -1)), spatial_shapes)
+            pieces = (part.split(SAMPLED_QUERIES) for part in (frame_queries, frame_references, frame_output))
+            for piece, reference, output in zip(*pieces, strict=True):
+                points = reference.unflatten(-1, (self.num_levels, -1))
+                sampled = levels.sample(*self._samples(piece, points, spatial_shapes)).to(piece.dtype)
+                output.copy_(linear(self.output_proj, sampled))
+        return outputs
+
+    def _samples(
+        self, queries: torch.Tensor, reference_points: torch.Tensor, spatial_shapes: list[tuple[int, int]]
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Columns, rows and weights (queries, heads, levels * points) float32 of what each query samples."""
+        shape = (queries.shape[0], self.num_heads, self.num_levels * self.num_points)
+        weights = linear(self.attention_weights, queries).view(shape).float().softmax(-1)
+        offsets = linear(self.sampling_offsets, queries).view(*shape, 2).float()
+        axes = []
+        for axis in (0, 1):
+            size = offsets.new_tensor([level_shape[1 - axis] for level_shape in spatial_shapes])
+            centre = reference_points[..., axis] * size - 0.5  # (queries, levels) in pixels
+            places = offsets[..., axis]
+            if reference_points.shape[-1] == 4:
+                reach = reference_points[..., 2 + axis] * size * (0.5 / self.num_points)
+                places = places * reach.repeat_interleave(self.num_points, -1)[:, None]
+            axes.append(places + centre.repeat_interleave(self.num_points, -1)[:, None])
+        return axes[0], axes[1], weights
 
 
 __all__ = ["SocDeformableAttention"]

@@ -8,11 +8,13 @@ import torch
 from torch import nn
 
 from .configuration_soc import SocConfig
+from .modeling_inference import RELU, linear, works_in_pieces
 
 # The mask decoder joins the three finest levels, and the fusion reads words at the third: the papers' fixed layout.
 NUM_LEVELS = 4
 MASK_STRIDE = 4
 MASK_GROUP_NORM_GROUPS = 8
+MASK_CHUNK_FRAMES = 8  # frames whose masks are computed at a time in inference
 
 
 class SocMLP(nn.Module):
@@ -24,8 +26,8 @@ class SocMLP(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         for layer in self.layers[:-1]:
-            hidden_states = layer(hidden_states).relu()
-        return self.layers[-1](hidden_states)
+            hidden_states = linear(layer, hidden_states, RELU)
+        return linear(self.layers[-1], hidden_states)
 
 
 class SocPixelDecoder(nn.Module):
@@ -44,13 +46,20 @@ class SocPixelDecoder(nn.Module):
         self.output = nn.Conv2d(widths[-1], config.mask_feature_channels, 3, padding=1)
 
     def forward(self, maps: list[torch.Tensor]) -> torch.Tensor:
-        """maps: strides 32, 16, 8 and 4, each (frames, channels, h, w); returns mask features of stride 4."""
+        """
+        maps: strides 32, 16, 8 and 4, each (frames, channels, h, w), the last from `project_fine`; returns mask
+        features of stride 4.
+        """
+        skips = [self.laterals[0](maps[1]), self.laterals[1](maps[2]), maps[3]]
         features = self._block(0, maps[0])
-        for step, lateral in enumerate(self.laterals, start=1):
+        for step, skip in enumerate(skips, start=1):
             features = self._block(step, features)
-            skip = lateral(maps[step])
             features = skip + nn.functional.interpolate(features, size=skip.shape[-2:], mode="nearest")
         return self.output(self._block(4, features))
+
+    def project_fine(self, fine_map: torch.Tensor) -> torch.Tensor:
+        """Stride-4 map of the backbone (frames, channels, h, w) at the width of its place; it knows no words."""
+        return self.laterals[-1](fine_map)
 
     def _block(self, step: int, features: torch.Tensor) -> torch.Tensor:
         return self.norms[step](self.convs[step](features)).relu()
@@ -78,7 +87,7 @@ class SocMaskHead(nn.Module):
         """
         Args:
             memory: (expressions, frames, tokens, d_model) encoder output, finest level first.
-            fine_map: (expressions, frames, channels, h, w) stride-4 map of the backbone.
+            fine_map: (expressions, frames, channels, h, w) stride-4 map from `pixel_decoder.project_fine`.
             shapes: (h, w) of each level.
 
         Returns:
@@ -107,8 +116,12 @@ class SocMaskHead(nn.Module):
         """
         # Coordinates are pixels and logits reach hundreds, so the dynamic layers run in float32.
         parameters = self.controller(queries).float()
+        frames = parameters.shape[1]
+        size = MASK_CHUNK_FRAMES if works_in_pieces(self) else frames
+        chunks = zip(*(part.split(size, 1) for part in (parameters, references, mask_features)), strict=True)
         with torch.autocast(queries.device.type, enabled=False):
-            return self._dynamic_masks(parameters, references, mask_features.float(), valid_sizes)
+            masks = [self._dynamic_masks(own, points, maps.float(), valid_sizes) for own, points, maps in chunks]
+        return masks[0] if len(masks) == 1 else torch.cat(masks, dim=1)
 
     def _dynamic_masks(
         self,

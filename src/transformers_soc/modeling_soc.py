@@ -7,6 +7,7 @@ Every tensor is batch first. Axes are named videos, expressions (one sentence ab
 and channels. Padding never reaches a real frame or word: masks are True where something is real.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,12 +25,15 @@ from transformers.utils.output_capturing import resolve_hidden_states_indices, s
 from .configuration_soc import SocConfig
 from .deformable_attention import SocDeformableAttention, compass_offsets
 from .loss_soc import soc_loss
+from .modeling_inference import RELU, chunk_size, linear, map_rows, works_in_pieces
 from .modeling_mask_head import NUM_LEVELS, SocMaskHead, SocMLP, SocPixelDecoder
 from .modeling_video_swin import VideoSwinBackbone, eager_attention_forward, init_torch_default
 
 GROUP_NORM_GROUPS = 32
+ALL = slice(None)
 CLASS_PRIOR_BIAS = -4.59511985013459  # log(0.01 / 0.99): a query refers to the sentence with probability 0.01
 PADDED_LOGIT = -1e4
+PROJECTION_CHUNK_FRAMES = 4  # frames of a backbone map that are projected at a time in inference
 
 # Constants of the SOC++ fusion (paper and official code).
 WALK_PROBABILITY = 0.5
@@ -43,7 +47,8 @@ class SocVideoFeatures(ModelOutput):
     What the model knows of videos before any word; compute it once and ask many sentences.
 
     Args:
-        fine_map: (videos, frames, backbone channels, ceil(H/4), ceil(W/4)) stride-4 map of the backbone.
+        fine_map: (videos, frames, channels, ceil(H/4), ceil(W/4)) stride-4 map of the backbone, projected for the
+            mask features.
         level_maps: four maps (videos, frames, d_model, h, w) of strides 8, 16, 32 and 64.
         pixel_mask: (videos, H, W) bool, True = inside the unpadded frame.
         frame_mask: (videos, frames) bool, True = real frame.
@@ -146,15 +151,38 @@ class SocAttention(nn.Module):
         self, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """query: (batch, queries, channels); key, value: (batch, keys, channels); attention_mask: additive, 4-D."""
-        query = self._split_heads(self.q_proj(query))
-        key = self._split_heads(self.k_proj(key))
-        value = self._split_heads(self.v_proj(value))
+        query = self._split_heads(linear(self.q_proj, query))
+        key = self._split_heads(linear(self.k_proj, key))
+        value = self._split_heads(linear(self.v_proj, value))
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
         dropout = self.dropout if self.training else 0.0
         if attention_mask is not None:
             attention_mask = attention_mask.to(query.dtype)
         output, _ = attention(self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling)
-        return self.out_proj(output.flatten(2))
+        return linear(self.out_proj, output.flatten(2))
+
+    def read_chunks(
+        self, query: torch.Tensor, chunks: Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+    ) -> torch.Tensor:
+        """
+        Attention over keys and values that come in chunks (key, value, mask with True = attend), for few queries:
+        sums are carried on, in float32, under the largest score so far, so that the result is that of one pass.
+        """
+        query = self._split_heads(linear(self.q_proj, query)).float() * self.scaling
+        largest = query.new_full((*query.shape[:-1], 1), torch.finfo(torch.float32).min)
+        total, summed = torch.zeros_like(largest), torch.zeros_like(query)
+        for key, value, mask in chunks:
+            keys = self._split_heads(linear(self.k_proj, key)).float()
+            values = self._split_heads(linear(self.v_proj, value)).float()
+            scores = (query @ keys.mT).masked_fill(~mask[:, None, None], torch.finfo(torch.float32).min)
+            raised = torch.maximum(largest, scores.amax(-1, keepdim=True))
+            weights = (scores - raised).exp_()
+            kept = (largest - raised).exp_()
+            total = total * kept + weights.sum(-1, keepdim=True)
+            summed = summed * kept + weights @ values
+            largest = raised
+        output = (summed / total).to(self.q_proj.weight.dtype)
+        return linear(self.out_proj, output.transpose(1, 2).flatten(2))
 
 
 class SocFeedForward(nn.Module):
@@ -168,8 +196,15 @@ class SocFeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        expanded = self.dropout(self.linear1(hidden_states).relu())
-        return self.norm(hidden_states + self.dropout(self.linear2(expanded)))
+        """(..., width) in and out."""
+        if not works_in_pieces(self):
+            return self._update(hidden_states)
+        rows = hidden_states.reshape(-1, hidden_states.shape[-1])
+        return map_rows(rows, self.linear1.out_features, self._update).view(hidden_states.shape)
+
+    def _update(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        expanded = self.dropout(linear(self.linear1, hidden_states, RELU))
+        return self.norm(hidden_states + self.dropout(linear(self.linear2, expanded)))
 
 
 class SocTextProjection(nn.Module):
@@ -195,12 +230,41 @@ class SocLevelProjections(nn.Module):
         self.convs.append(nn.Conv2d(channels[-1], config.d_model, kernel_size=3, stride=2, padding=1))
         self.norms = nn.ModuleList(nn.GroupNorm(GROUP_NORM_GROUPS, config.d_model) for _ in range(NUM_LEVELS))
 
-    def forward(self, backbone_maps: list[torch.Tensor]) -> tuple[torch.Tensor, ...]:
-        """Four (videos, frames, channels, h, w) of strides 4 to 32, to four (videos, frames, d_model, h, w)."""
-        levels = []
-        for conv, norm, source in zip(self.convs, self.norms, [*backbone_maps[1:], backbone_maps[-1]], strict=True):
-            levels.append(norm(conv(source.flatten(0, 1))).unflatten(0, source.shape[:2]))
-        return tuple(levels)
+    def forward(self, backbone_maps: Iterable[torch.Tensor]) -> tuple[torch.Tensor, ...]:
+        """
+        Maps (videos, frames, channels, h, w) of strides 32, 16 and 8, each dropped once it is projected, to four of
+        strides 8 to 64 (videos, frames, d_model, h, w).
+        """
+        levels: list[torch.Tensor] = []
+        for source in backbone_maps:
+            if not levels:
+                levels.append(self._project(3, source))
+            levels.append(self._project(3 - len(levels), source))
+            del source  # before the next one is made ready
+        return tuple(reversed(levels))
+
+    def _project(self, level: int, source: torch.Tensor) -> torch.Tensor:
+        project = lambda frames: self.norms[level](self.convs[level](frames))  # noqa: E731
+        return map_frames(project, source, PROJECTION_CHUNK_FRAMES if works_in_pieces(self) else None)
+
+
+def map_frames(
+    function: Callable[[torch.Tensor], torch.Tensor], source: torch.Tensor, size: int | None
+) -> torch.Tensor:
+    """
+    Applies a function of (frames, channels, h, w) to every frame of (videos, frames, channels, h, w): to all at once,
+    or to `size` at a time with the results laid out channels last.
+    """
+    flat = source.flatten(0, 1)
+    if size is None:
+        return function(flat).unflatten(0, source.shape[:2])
+    first = function(flat[:size])
+    channels, height, width = first.shape[1:]
+    results = first.new_empty(len(flat), height, width, channels).permute(0, 3, 1, 2)
+    results[:size] = first
+    for start in range(size, len(flat), size):
+        results[start : start + size] = function(flat[start : start + size])
+    return results.unflatten(0, source.shape[:2])
 
 
 @dataclass
@@ -242,9 +306,20 @@ class LevelGeometry:
         frame_mask = features.frame_mask[video_indices]
         return cls(shapes, masks, positions, torch.stack(ratios, dim=1), valid_sizes[video_indices], frame_mask)
 
-    def memory_mask(self, level: int) -> torch.Tensor:
-        """(expressions, frames * level tokens) bool over all frames of the clip."""
-        return (self.frame_mask[:, :, None] & self.masks[level][:, None]).flatten(1)
+    def memory_mask(self, level: int, frames: slice = ALL) -> torch.Tensor:
+        """(expressions, frames * level tokens) bool over those frames of the clip."""
+        return (self.frame_mask[:, frames, None] & self.masks[level][:, None]).flatten(1)
+
+    def rows(self, expressions: slice) -> "LevelGeometry":
+        """That of some of the expressions."""
+        return LevelGeometry(
+            self.shapes,
+            [mask[expressions] for mask in self.masks],
+            [position[expressions] for position in self.positions],
+            self.valid_ratios[expressions],
+            self.valid_sizes[expressions],
+            self.frame_mask[expressions],
+        )
 
 
 @dataclass
@@ -276,6 +351,10 @@ class Words:
         mask = self.mask[..., None].to(features.dtype)
         return (features * mask).sum(1) / mask.sum(1)
 
+    def rows(self, expressions: slice) -> "Words":
+        """Those of some of the expressions."""
+        return Words(self.features[expressions], self.positions[expressions], self.mask[expressions])
+
 
 class SocModulatedAttention(nn.Module):
     """Attention whose result scales the reader: no residual, no norm (SOC 3.1, official `MMF`)."""
@@ -296,6 +375,17 @@ class SocModulatedAttention(nn.Module):
         mask = None if memory_mask is None else additive_key_mask(memory_mask, reader.dtype)
         return reader * self.attention(reader, key, memory, mask)
 
+    def read_chunks(
+        self, reader: torch.Tensor, chunks: Iterable[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+    ) -> torch.Tensor:
+        """The same for a memory that comes in chunks: memory, its position, mask."""
+        keys = ((memory + position, memory, mask) for memory, position, mask in chunks)
+        return reader * self.attention.read_chunks(reader, keys)
+
+
+# Tokens (expressions, frames, level tokens, d_model) of the four levels in some frames of the clips.
+ReadFrames = Callable[[slice], list[torch.Tensor]]
+
 
 class SocCrossFusion(nn.Module):
     """Early fusion of SOC: every level reads the words; the words read the stride-32 level of all frames."""
@@ -307,7 +397,7 @@ class SocCrossFusion(nn.Module):
 
     def forward(self, levels: list[torch.Tensor], words: Words, geometry: LevelGeometry) -> FusedInputs:
         """levels: (expressions, frames, level tokens, d_model) each."""
-        fused = [self.fuse_level(level, words) for level in levels]
+        fused = self.fuse_levels(levels, words)
         frames = levels[2].shape[1]
         position = geometry.positions[2][:, None].expand(-1, frames, -1, -1).flatten(1, 2)
         fused_words = self.words_read_vision(
@@ -315,9 +405,26 @@ class SocCrossFusion(nn.Module):
         )
         return FusedInputs(fused, words.mean(fused_words), None)
 
+    def fuse_levels(self, levels: list[torch.Tensor], words: Words) -> list[torch.Tensor]:
+        return [self.fuse_level(level, words) for level in levels]
+
     def fuse_level(self, level: torch.Tensor, words: Words) -> torch.Tensor:
         fused = self.vision_reads_words(level.flatten(1, 2), words.features, words.positions, words.mask)
         return fused.view(level.shape)
+
+    def read_chunks(self, read: ReadFrames, chunks: list[slice], words: Words, geometry: LevelGeometry) -> FusedInputs:
+        """As `forward`, but the frames pass chunk by chunk, and the fused levels are left to `fuse_levels`."""
+        fused_words = self.words_read_vision.read_chunks(words.features, self._memory(read, chunks, geometry))
+        return FusedInputs([], words.mean(fused_words), None)
+
+    @staticmethod
+    def _memory(
+        read: ReadFrames, chunks: list[slice], geometry: LevelGeometry
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        for chunk in chunks:
+            memory = read(chunk)[2]
+            position = geometry.positions[2][:, None].expand_as(memory)
+            yield memory.flatten(1, 2), position.flatten(1, 2), geometry.memory_mask(2, chunk)
 
 
 class SocProxyFusion(SocCrossFusion):
@@ -330,12 +437,27 @@ class SocProxyFusion(SocCrossFusion):
 
     def forward(self, levels: list[torch.Tensor], words: Words, geometry: LevelGeometry) -> FusedInputs:
         """levels: (expressions, frames, level tokens, d_model) each."""
-        fused = [self.fuse_level(level, words) for level in levels]
-        proxies = self.proxies.weight.expand(words.features.shape[0], -1, -1)
+        fused = self.fuse_levels(levels, words)
+        proxies = self._initial_proxies(words)
         for index in range(NUM_LEVELS - 1):
             memory = fused[index].flatten(1, 2)
             # The official keys take the map itself for its position.
             proxies = proxies + self.proxies_read_vision(proxies, memory, memory, geometry.memory_mask(index))
+        return self._finish(fused, words, proxies)
+
+    def read_chunks(self, read: ReadFrames, chunks: list[slice], words: Words, geometry: LevelGeometry) -> FusedInputs:
+        """As `forward`, but the frames pass chunk by chunk, and the fused levels are left to `fuse_levels`."""
+        proxies = self._initial_proxies(words)
+        for index in range(NUM_LEVELS - 1):
+            fused = ((self.fuse_level(read(chunk)[index], words).flatten(1, 2), chunk) for chunk in chunks)
+            memory = ((level, level, geometry.memory_mask(index, chunk)) for level, chunk in fused)
+            proxies = proxies + self.proxies_read_vision.read_chunks(proxies, memory)
+        return self._finish([], words, proxies)
+
+    def _initial_proxies(self, words: Words) -> torch.Tensor:
+        return self.proxies.weight.expand(words.features.shape[0], -1, -1)
+
+    def _finish(self, fused: list[torch.Tensor], words: Words, proxies: torch.Tensor) -> FusedInputs:
         fused_words = self.words_read_vision(words.features, proxies)
         return FusedInputs(fused, words.mean(fused_words), proxies.mean(1))
 
@@ -451,6 +573,19 @@ class DecoderStates:
         """Reference points or boxes that layer `layer` refines."""
         return self.init_reference if layer == 0 else self.references[layer - 1]
 
+    @classmethod
+    def join(cls, parts: list["DecoderStates"], axis: int) -> "DecoderStates":
+        """Those of more expressions (axis 0) or of more frames (axis 1)."""
+        if len(parts) == 1:
+            return parts[0]
+        states = zip(*(part.states for part in parts), strict=True)
+        return cls(
+            tuple(torch.cat(state, axis) for state in states),
+            torch.cat([part.hidden for part in parts], axis + 1),
+            torch.cat([part.init_reference for part in parts], axis),
+            torch.cat([part.references for part in parts], axis + 1),
+        )
+
 
 class SocDeformableDecoder(nn.Module):
     """Frame queries look for the object in their own frame; boxes are refined from layer to layer."""
@@ -502,7 +637,7 @@ class SocFrameScorer(nn.Module):
 
     def forward(self, frames: torch.Tensor) -> torch.Tensor:
         """(..., queries * d_model) to (...)."""
-        return self.output(self.feed_forward(frames)).squeeze(-1).sigmoid()
+        return linear(self.output, self.feed_forward(frames)).squeeze(-1).sigmoid()
 
 
 class SocFrameWeighting(nn.Module):
@@ -528,10 +663,12 @@ class SocFrameWeighting(nn.Module):
             (layers - first_layer, expressions, frames) weights in 0..2.5.
         """
         frames = hidden[first_layer:].flatten(3)  # (layers, expressions, frames, queries * d_model)
-        count = torch.arange(1, frames.shape[2] + 1, device=frames.device, dtype=frames.dtype)
-        running_mean = frames.cumsum(2) / count[:, None]
+        # Half precision would lose the frames of a long sum.
+        count = torch.arange(1, frames.shape[2] + 1, device=frames.device, dtype=torch.float32)
+        running_mean = frames.cumsum(2, dtype=torch.float32) / count[:, None]
+        news = (frames - running_mean).to(frames.dtype)
         match = self._match(hidden, text_features, frame_mask)[first_layer:]
-        return self.visibility(frames) + match + VARIATION_WEIGHT * self.variation(frames - running_mean)
+        return self.visibility(frames) + match + VARIATION_WEIGHT * self.variation(news)
 
     def _match(self, hidden: torch.Tensor, text_features: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
         """Language match (layers, expressions, frames)."""
@@ -918,9 +1055,19 @@ class SocModel(SocPreTrainedModel):
                 )
             maps = [feature_map[rows, picked][:, None] for feature_map in maps]
             frame_mask = frame_mask[rows, picked][:, None]
-        return SocVideoFeatures(
-            fine_map=maps[0], level_maps=self.level_projections(maps), pixel_mask=spatial_mask, frame_mask=frame_mask
-        )
+        levels = self.level_projections(self._coarse_to_fine(maps))
+        return SocVideoFeatures(fine_map=maps[0], level_maps=levels, pixel_mask=spatial_mask, frame_mask=frame_mask)
+
+    def _coarse_to_fine(self, maps: list[torch.Tensor]) -> Iterator[torch.Tensor]:
+        """
+        Takes the maps of strides 32, 16 and 8 out of the list, so that each is freed once it is projected; that of
+        stride 4 turns into its projection before the last, largest level is made.
+        """
+        while len(maps) > 2:
+            yield maps.pop()
+        size = PROJECTION_CHUNK_FRAMES if works_in_pieces(self) else None
+        maps[0] = map_frames(self.mask_head.pixel_decoder.project_fine, maps[0], size)
+        yield maps.pop()
 
     def _backbone_maps(self, pixel_values_videos: torch.Tensor, lengths: list[int]) -> list[torch.Tensor]:
         """Four maps (videos, frames, channels, h, w); a 3-D backbone sees each clip at its own length."""
@@ -1005,20 +1152,16 @@ class SocModel(SocPreTrainedModel):
 
         words, sentence = self._encode_words(input_ids, attention_mask)
         geometry = LevelGeometry.from_features(video_features, indices)
-        tokens = [level[indices].flatten(3).transpose(2, 3) for level in video_features.level_maps]
-        fused = self.early_fusion(tokens, words, geometry)
-        memory = self.encoder(fused.levels, geometry)
-        states = self.decoder(memory, fused.decoder_target, geometry, self.box_heads)
-        mask_features = self.mask_head.mask_features(memory, video_features.fine_map[indices], geometry.shapes)
-        sentence = fused.text_features if sentence is None else sentence
+        text_features, states, mask_features = self._read_videos(video_features, indices, words, geometry)
+        sentence = text_features if sentence is None else sentence
 
-        fields: dict[str, Any] = {"text_features": fused.text_features}
+        fields: dict[str, Any] = {"text_features": text_features}
         if self.training or labels is not None:
             levels = self._all_levels(states, sentence, mask_features, geometry)
         if labels is not None:
             supervised = levels if self.config.auxiliary_loss else levels[-1:]
             fields["loss"], fields["loss_dict"] = soc_loss(
-                supervised, labels, fused.text_features, geometry.frame_mask, geometry.valid_sizes, self.config
+                supervised, labels, text_features, geometry.frame_mask, geometry.valid_sizes, self.config
             )
         if self.training:
             fields |= levels[-1]
@@ -1030,6 +1173,55 @@ class SocModel(SocPreTrainedModel):
         if wanted is not None and wanted is not False:
             fields["hidden_states"] = self._select_hidden_states(states.states, wanted)
         return SocModelOutput(**fields)
+
+    def _read_videos(
+        self, features: SocVideoFeatures, indices: torch.Tensor, words: Words, geometry: LevelGeometry
+    ) -> tuple[torch.Tensor, DecoderStates, torch.Tensor]:
+        """
+        What the frames say to the words: (expressions, d_model) means of the fused words, the decoder's states and
+        the mask features; in inference a group of expressions at a time.
+        """
+        expressions, tokens = len(indices), sum(height * width for height, width in geometry.shapes)
+        size = chunk_size(expressions, tokens, indices.device) if works_in_pieces(self) else expressions
+        if size == expressions:
+            return self._read_group(features, indices, words, geometry)
+        groups = [slice(start, start + size) for start in range(0, expressions, size)]
+        parts = [
+            self._read_group(features, indices[group], words.rows(group), geometry.rows(group)) for group in groups
+        ]
+        texts, states, mask_features = zip(*parts, strict=True)
+        return torch.cat(texts), DecoderStates.join(list(states), 0), torch.cat(mask_features)
+
+    def _read_group(
+        self, features: SocVideoFeatures, indices: torch.Tensor, words: Words, geometry: LevelGeometry
+    ) -> tuple[torch.Tensor, DecoderStates, torch.Tensor]:
+        """The same, in inference with few frames at a time: between chunks only what is small per frame is kept."""
+
+        def read(chunk: slice) -> list[torch.Tensor]:
+            return [level[:, chunk][indices].flatten(3).transpose(2, 3) for level in features.level_maps]
+
+        frames = geometry.frame_mask.shape[1]
+        tokens = len(indices) * sum(height * width for height, width in geometry.shapes)
+        size = chunk_size(frames, tokens, indices.device) if works_in_pieces(self) else frames
+        if size == frames:
+            fused = self.early_fusion(read(ALL), words, geometry)
+            return fused.text_features, *self._decode(fused.levels, fused, features.fine_map[indices], geometry)
+        chunks = [slice(start, start + size) for start in range(0, frames, size)]
+        fused = self.early_fusion.read_chunks(read, chunks, words, geometry)
+        parts = []
+        for chunk in chunks:
+            levels = self.early_fusion.fuse_levels(read(chunk), words)
+            parts.append(self._decode(levels, fused, features.fine_map[:, chunk][indices], geometry))
+        states, mask_features = zip(*parts, strict=True)
+        return fused.text_features, DecoderStates.join(list(states), 1), torch.cat(mask_features, dim=1)
+
+    def _decode(
+        self, levels: list[torch.Tensor], fused: FusedInputs, fine_map: torch.Tensor, geometry: LevelGeometry
+    ) -> tuple[DecoderStates, torch.Tensor]:
+        """Decoder states and mask features of frames; nothing here passes from frame to frame."""
+        memory = self.encoder(levels, geometry)
+        states = self.decoder(memory, fused.decoder_target, geometry, self.box_heads)
+        return states, self.mask_head.mask_features(memory, fine_map, geometry.shapes)
 
     def _select_hidden_states(self, states: tuple[torch.Tensor, ...], wanted: Any) -> tuple[torch.Tensor | None, ...]:
         """All states, or those of the wanted indices with None in place of the others."""

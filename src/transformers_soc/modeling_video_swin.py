@@ -5,6 +5,7 @@
 import itertools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,9 +19,12 @@ from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, can_return_tuple
 
 from .configuration_soc import VideoSwinConfig
+from .modeling_inference import linear, map_rows, piece_rows, works_in_pieces
 
 # Added to the attention logits of two tokens that the cyclic shift brought together (official value, not -inf).
 SHIFT_MASK_VALUE = -100.0
+
+STEM_CHUNK_FRAMES = 8  # frames that pass the stem or a merging at a time in inference
 
 Size3 = tuple[int, ...]  # frames, rows, columns
 
@@ -71,11 +75,34 @@ def relative_position_index(window_size: Size3) -> torch.Tensor:
     return index
 
 
+def window_places(videos: int, sizes: Size3, window: Size3, shift: Size3) -> torch.Tensor:
+    """
+    The token that each place of each window holds, after padding at the end of each axis and a cyclic shift.
+
+    Returns:
+        (videos, windows t, windows h, windows w, window t, window h, window w) long rows of the flattened map
+        (videos, frames, height, width), -1 = padding.
+    """
+    places = torch.arange(videos).view(-1, 1, 1, 1, 1, 1, 1)
+    real = torch.ones(1, dtype=torch.bool)
+    for axis, (size, width, step) in enumerate(zip(sizes, window, shift, strict=True)):
+        padded = size + -size % width
+        along = ((torch.arange(padded) + step) % padded).view(-1, width)
+        shape = [1] * 7
+        shape[1 + axis], shape[4 + axis] = along.shape
+        places = places * size + along.view(shape)
+        real = real & (along < size).view(shape)
+    return places.masked_fill(~real, -1)
+
+
 class VideoSwinPatchEmbedding(nn.Module):
     """Stem of the papers: a linear embedding of 4x4 pixels of one frame."""
 
+    context = 0  # frames on either side that a frame sees
+
     def __init__(self, config: VideoSwinConfig):
         super().__init__()
+        self.channels = config.embed_dim
         self.projection = nn.Conv3d(config.num_channels, config.embed_dim, kernel_size=(1, 4, 4), stride=(1, 4, 4))
 
     def forward(self, videos: torch.Tensor) -> torch.Tensor:
@@ -105,8 +132,11 @@ class VideoSwinStemBlock(nn.Module):
 class VideoSwinConvStem(nn.Module):
     """Stem of two 3x3x3 convolutions of spatial stride 2: sees motion over five frames before any attention."""
 
+    context = 2
+
     def __init__(self, config: VideoSwinConfig):
         super().__init__()
+        self.channels = config.embed_dim
         hidden = max(1, config.embed_dim // 2)
         self.conv1 = nn.Conv3d(config.num_channels, hidden, kernel_size=3, stride=(1, 2, 2), padding=1)
         self.conv2 = nn.Conv3d(hidden, config.embed_dim, kernel_size=3, stride=(1, 2, 2), padding=1)
@@ -137,13 +167,28 @@ class VideoSwinStem(nn.Module):
 
     def __init__(self, config: VideoSwinConfig):
         super().__init__()
-        self.embedding = STEMS[config.stem](config)
+        self.embedding: Any = STEMS[config.stem](config)
         self.norm = nn.LayerNorm(config.embed_dim, eps=config.layer_norm_eps) if config.patch_norm else nn.Identity()
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """(videos, frames, 3, H, W) to (videos, frames, ceil(H/4), ceil(W/4), channels)."""
+        return self._embed_in_chunks(pixel_values) if works_in_pieces(self) else self._embed(pixel_values)
+
+    def _embed(self, pixel_values: torch.Tensor) -> torch.Tensor:
         embedded = self.embedding(pixel_values.transpose(1, 2))
         return self.norm(embedded.permute(0, 2, 3, 4, 1))
+
+    def _embed_in_chunks(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """The same, a few frames at a time with the frames beside them that they see."""
+        videos, frames, _, height, width = pixel_values.shape
+        channels, context = self.embedding.channels, self.embedding.context
+        embedded = pixel_values.new_empty(videos, frames, -(-height // 4), -(-width // 4), channels)
+        for start in range(0, frames, STEM_CHUNK_FRAMES):
+            first = max(0, start - context)
+            size = min(STEM_CHUNK_FRAMES, frames - start)
+            seen = self._embed(pixel_values[:, first : start + size + context])
+            embedded[:, start : start + size] = seen[:, start - first : start - first + size]
+        return embedded
 
 
 class VideoSwinWindowAttention(nn.Module):
@@ -168,12 +213,7 @@ class VideoSwinWindowAttention(nn.Module):
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(videos, frames, height, width, channels) in and out."""
         sizes: Size3 = tuple(hidden_states.shape[1:4])
-        window: Size3 = tuple(min(size, full) for size, full in zip(sizes, self.window_size, strict=True))
-        # An axis that the window covers is not shifted.
-        shift: Size3 = tuple(
-            full // 2 if self.shifted and size > full else 0
-            for size, full in zip(sizes, self.window_size, strict=True)
-        )
+        window, shift = self._window_and_shift(sizes)
         pad_t, pad_h, pad_w = (-size % width for size, width in zip(sizes, window, strict=True))
         # Padded tokens take part as keys: official behaviour, the weights were trained with it.
         hidden_states = nn.functional.pad(hidden_states, (0, 0, 0, pad_w, 0, pad_h, 0, pad_t))
@@ -184,6 +224,56 @@ class VideoSwinWindowAttention(nn.Module):
             hidden_states = torch.roll(hidden_states, shift, dims=(1, 2, 3))
         return hidden_states[:, : sizes[0], : sizes[1], : sizes[2]]
 
+    def _window_and_shift(self, sizes: Size3) -> tuple[Size3, Size3]:
+        """Window and shift for a map of (frames, height, width); an axis that the window covers is not shifted."""
+        window = tuple(min(size, full) for size, full in zip(sizes, self.window_size, strict=True))
+        shift = tuple(
+            full // 2 if self.shifted and size > full else 0
+            for size, full in zip(sizes, self.window_size, strict=True)
+        )
+        return window, shift
+
+    def _bias(self, tokens: int) -> torch.Tensor:
+        """(1, heads, tokens, tokens) for windows of so many tokens."""
+        # The prefix of the full index, even where rows or columns are clamped: the weights were trained with it.
+        index = self.get_buffer("relative_position_index")[:tokens, :tokens]
+        return self.relative_position_bias_table[index].permute(2, 0, 1)[None]
+
+    def add_attended(self, hidden_states: torch.Tensor, norm: nn.Module) -> None:
+        """
+        Adds to a contiguous map (videos, frames, height, width, channels), in place, what its tokens read after
+        `norm`: a few windows at a time are gathered, attend and are put back.
+        """
+        sizes: Size3 = tuple(hidden_states.shape[1:4])
+        window, shift = self._window_and_shift(sizes)
+        rows = hidden_states.view(-1, hidden_states.shape[-1])
+        tokens = math.prod(window)
+        places = window_places(hidden_states.shape[0], sizes, window, shift).to(rows.device)
+        padded = any(size % width for size, width in zip(sizes, window, strict=True))
+        bias = self._bias(tokens)
+        for where, regions in self._window_kinds(window, shift, rows.device):
+            mask = self._region_mask(bias, regions).to(rows.dtype)
+            group = places[where].reshape(-1, tokens)
+            for piece in group.split(max(1, piece_rows(3 * rows.shape[1], rows) // tokens)):
+                self._add_attended_windows(rows, piece, norm, mask, padded)
+
+    def _add_attended_windows(
+        self, rows: torch.Tensor, places: torch.Tensor, norm: nn.Module, mask: torch.Tensor, padded: bool
+    ) -> None:
+        """The same for windows whose tokens are the rows (windows, tokens), -1 = padding."""
+        flat = places.flatten()
+        gathered = rows.index_select(0, flat.clamp(min=0) if padded else flat)
+        normed = norm(gathered)
+        if padded:
+            # Padded tokens take part as keys: official behaviour, the weights were trained with it.
+            normed.masked_fill_((flat < 0)[:, None], 0)
+        attended = self._attend(normed.view(*places.shape, -1), mask).view(gathered.shape)
+        gathered += attended
+        if padded:
+            real = flat >= 0
+            flat, gathered = flat[real], gathered[real]
+        rows.index_copy_(0, flat, gathered)
+
     def _attend_in_windows(self, hidden_states: torch.Tensor, window: Size3, shift: Size3) -> torch.Tensor:
         """Splits (videos, t, h, w, channels) into windows, attends inside each and joins them again."""
         videos, *padded, channels = hidden_states.shape
@@ -192,20 +282,22 @@ class VideoSwinWindowAttention(nn.Module):
         # (videos, windows t, windows h, windows w, window t, window h, window w, channels)
         windows = hidden_states.reshape(split).permute(0, 1, 3, 5, 2, 4, 6, 7)
         tokens = math.prod(window)
-        # The prefix of the full index, even where rows or columns are clamped: the weights were trained with it.
-        index = self.get_buffer("relative_position_index")[:tokens, :tokens]
-        bias = self.relative_position_bias_table[index].permute(2, 0, 1)[None]  # (1, heads, tokens, tokens)
-
+        bias = self._bias(tokens)
         attended = windows.new_empty(0)
         for where, regions in self._window_kinds(window, shift, windows.device):
             group = windows[where]
-            mask = bias
-            if regions is not None:
-                mask = bias + SHIFT_MASK_VALUE * (regions[:, None] != regions[None, :]).to(bias.dtype)
+            mask = self._region_mask(bias, regions)
             result = self._attend(group.reshape(-1, tokens, channels), mask).view(group.shape)
             attended = attended if attended.numel() else result.new_empty(windows.shape)
             attended[where] = result
         return attended.permute(0, 1, 4, 2, 5, 3, 6, 7).reshape(hidden_states.shape)
+
+    @staticmethod
+    def _region_mask(bias: torch.Tensor, regions: torch.Tensor | None) -> torch.Tensor:
+        """The bias, and what keeps tokens of different regions (tokens,) apart."""
+        if regions is None:
+            return bias
+        return bias + SHIFT_MASK_VALUE * (regions[:, None] != regions[None, :]).to(bias.dtype)
 
     @staticmethod
     def _window_kinds(
@@ -230,24 +322,25 @@ class VideoSwinWindowAttention(nn.Module):
     def _attend(self, windows: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """windows: (windows, tokens, channels); attention_mask: additive (1, heads, tokens, tokens)."""
         batch, tokens, _ = windows.shape
-        qkv = self.qkv(windows).view(batch, tokens, 3, self.num_heads, self.head_dim)
+        qkv = linear(self.qkv, windows).view(batch, tokens, 3, self.num_heads, self.head_dim)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (windows, heads, tokens, width)
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
         dropout = self.attention_dropout if self.training else 0.0
         mask = attention_mask.to(query.dtype)
         output, _ = attention(self, query, key, value, mask, dropout=dropout, scaling=self.scaling)
-        return self.proj(output.reshape(batch, tokens, -1))
+        return linear(self.proj, output.reshape(batch, tokens, -1))
 
 
 class VideoSwinMLP(nn.Module):
     def __init__(self, config: VideoSwinConfig, dim: int):
         super().__init__()
-        self.fc1 = nn.Linear(dim, int(dim * config.mlp_ratio))
+        self.hidden_width = int(dim * config.mlp_ratio)
+        self.fc1 = nn.Linear(dim, self.hidden_width)
         self.activation = ACT2FN[config.hidden_act]
-        self.fc2 = nn.Linear(int(dim * config.mlp_ratio), dim)
+        self.fc2 = nn.Linear(self.hidden_width, dim)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        return self.fc2(self.activation(self.fc1(hidden_states)))
+        return linear(self.fc2, linear(self.fc1, hidden_states, self.activation))
 
 
 class VideoSwinBlock(GradientCheckpointingLayer):
@@ -262,11 +355,20 @@ class VideoSwinBlock(GradientCheckpointingLayer):
         self.mlp = VideoSwinMLP(config, dim)
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
-        """(videos, frames, height, width, channels) in and out."""
+        """(videos, frames, height, width, channels) in and out; in inference the input becomes the output."""
+        if works_in_pieces(self):
+            return self._update(hidden_states)
         attended = self.attention(self.norm1(hidden_states))
         hidden_states = hidden_states + drop_path(attended, self.drop_path_rate, self.training)
         expanded = self.mlp(self.norm2(hidden_states))
         return hidden_states + drop_path(expanded, self.drop_path_rate, self.training)
+
+    def _update(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        """The same in place and in pieces: beside the map itself only a few windows and tokens are held."""
+        self.attention.add_attended(hidden_states, self.norm1)
+        rows = hidden_states.view(-1, hidden_states.shape[-1])
+        map_rows(rows, self.mlp.hidden_width, lambda piece: piece + self.mlp(self.norm2(piece)), out=rows)
+        return hidden_states
 
 
 class VideoSwinPatchMerging(nn.Module):
@@ -279,10 +381,21 @@ class VideoSwinPatchMerging(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """(videos, frames, h, w, channels) to (videos, frames, ceil(h/2), ceil(w/2), 2 * channels)."""
+        if not works_in_pieces(self):
+            return self._merge(hidden_states)
+        videos, frames, height, width, channels = hidden_states.shape
+        merged = hidden_states.new_empty(videos, frames, -(-height // 2), -(-width // 2), 2 * channels)
+        for source, target in zip(
+            hidden_states.split(STEM_CHUNK_FRAMES, 1), merged.split(STEM_CHUNK_FRAMES, 1), strict=True
+        ):
+            target.copy_(self._merge(source))
+        return merged
+
+    def _merge(self, hidden_states: torch.Tensor) -> torch.Tensor:
         height, width = hidden_states.shape[2:4]
         hidden_states = nn.functional.pad(hidden_states, (0, 0, 0, width % 2, 0, height % 2))
         corners = [hidden_states[:, :, row::2, column::2] for column in (0, 1) for row in (0, 1)]
-        return self.reduction(self.norm(torch.cat(corners, dim=-1)))
+        return linear(self.reduction, self.norm(torch.cat(corners, dim=-1)))
 
 
 class VideoSwinStage(nn.Module):
@@ -353,7 +466,6 @@ class VideoSwinBackbone(BackboneMixin, VideoSwinPreTrainedModel):
         self.post_init()
 
     @can_return_tuple
-    @filter_output_hidden_states
     def forward(self, pixel_values: torch.Tensor, **kwargs: Unpack[TransformersKwargs]) -> BackboneOutput:
         """
         Args:
@@ -363,8 +475,15 @@ class VideoSwinBackbone(BackboneMixin, VideoSwinPreTrainedModel):
             `BackboneOutput` whose `feature_maps` hold (videos, frames, channels, height, width) for each of
             `out_features`; `hidden_states` are the maps of the stem and all stages.
         """
+        wanted = kwargs.get("output_hidden_states", self.config.output_hidden_states)
+        return self._all_maps(pixel_values, keep_stem=bool(wanted) or "stem" in self.out_features, **kwargs)
+
+    @filter_output_hidden_states
+    def _all_maps(self, pixel_values: torch.Tensor, keep_stem: bool, **kwargs: Any) -> BackboneOutput:
         hidden_states = self.stem(pixel_values)
         maps = [hidden_states.permute(0, 1, 4, 2, 3)]
+        if keep_stem and works_in_pieces(self):
+            hidden_states = hidden_states.clone()  # the first stage works in place
         for stage in self.stages:
             hidden_states = stage(hidden_states)
             maps.append(hidden_states.permute(0, 1, 4, 2, 3))
