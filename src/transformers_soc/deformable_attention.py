@@ -84,7 +84,10 @@ class BorderedLevels:
         """
         queries, heads, samples = columns.shape
         points = samples // len(self.shapes)
-        per_sample = lambda values: columns.new_tensor(values).repeat_interleave(points)  # noqa: E731
+
+        def per_sample(values: list[int]) -> torch.Tensor:
+            return columns.new_tensor(values).repeat_interleave(points)
+
         stride = per_sample([width + 2 for _, width in self.shapes])  # table rows from one map row to the next
         start = per_sample(self.starts) + stride + 1  # of the first pixel
         self._clamp(columns, per_sample([width for _, width in self.shapes]))
