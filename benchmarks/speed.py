@@ -106,8 +106,8 @@ def machine(device: str) -> dict[str, Any]:
 
 
 def build_model(size: str, device: str = "cpu") -> SocModel:
-    """The bundled model for `micro`, else a preset with random weights, in eval mode."""
-    if size == "micro":
+    """The bundled model for `soc-plus-micro`, else a preset with random weights, in eval mode."""
+    if size == "soc-plus-micro":
         return SocModel.from_pretrained(MICRO).eval().to(device)
     torch.manual_seed(0)
     with torch.device(device):
@@ -251,7 +251,7 @@ def markdown(record: dict[str, Any]) -> str:
 
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that name a model and a video, for this script and `memory.py`."""
-    parser.add_argument("--size", choices=[*PRESETS, "micro"], default="soc-swin-t")
+    parser.add_argument("--size", choices=[*PRESETS, "soc-plus-micro"], default="soc-swin-t")
     parser.add_argument("--expressions", type=int, default=1)
     parser.add_argument("--frame-size", type=int, nargs=2, default=(360, 640), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")

@@ -510,7 +510,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, help="folder of the run")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, nargs=5, default=(1000, 350, 900, 2200, 3200), help="of the five stages")
+    parser.add_argument("--steps", type=int, nargs=5, default=(1000, 350, 900, 2200, 2600), help="of the five stages")
     parser.add_argument("--bf16", action="store_true", help="run the backbone under bfloat16 autocast")
     parser.add_argument("--variant", choices=ARCHITECTURES, default="soc++")
     parser.add_argument(
