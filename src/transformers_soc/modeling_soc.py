@@ -244,7 +244,9 @@ class SocLevelProjections(nn.Module):
         return tuple(reversed(levels))
 
     def _project(self, level: int, source: torch.Tensor) -> torch.Tensor:
-        project = lambda frames: self.norms[level](self.convs[level](frames))  # noqa: E731
+        def project(frames: torch.Tensor) -> torch.Tensor:
+            return self.norms[level](self.convs[level](frames))
+
         return map_frames(project, source, PROJECTION_CHUNK_FRAMES if works_in_pieces(self) else None)
 
 
