@@ -388,7 +388,7 @@ class Trainer:
         attributes, right = self.attribute_heads(maps[:NUM_HEAD_LEVELS], batch)
         encoded, _ = model._encode_words(words["input_ids"], words["attention_mask"])
         total = 0.3 * attributes
-        for level, head in zip(model.level_projections(maps[1:]), self.grounding_heads, strict=False):
+        for level, head in zip(model.level_projections(maps[:1:-1]), self.grounding_heads, strict=False):
             tokens = level[batch.video_indices].flatten(3).transpose(2, 3)
             fused = model.early_fusion.fuse_level(tokens, encoded)
             total = total + grounding_loss(head(fused).squeeze(-1).unflatten(2, level.shape[-2:]), batch)

@@ -1,0 +1,59 @@
+# Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
+# SPDX-License-Identifier: Apache-2.0
+"""The script that trained the bundled model, with steps of two clips."""
+
+import json
+import sys
+from dataclasses import replace
+
+import pytest
+from example_tools import EXAMPLES, load_script
+
+from transformers_soc import SocModel, SocProcessor
+
+SCRIPT = EXAMPLES / "train_soc_plus_micro.py"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Runs the script with a small recipe in this process, into a folder of that name."""
+    sys.modules[SCRIPT.stem] = script = load_script(SCRIPT)  # dataclasses look their module up
+    tokenizer = script.build_tokenizer(num_clips=20)
+    script.build_tokenizer = lambda: tokenizer
+    small = {"clips": 2, "frames": (4,)}
+    for name, stage in script.RECIPE.items():
+        script.RECIPE[name] = replace(stage, **small, sentences=min(stage.sentences, 3))
+    root = tmp_path_factory.mktemp("runs")
+
+    def train(name, *arguments):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [str(SCRIPT), "--output", str(root / name), "--log-every", "1", *arguments])
+            script.main()
+        return root / name
+
+    yield train
+    del sys.modules[SCRIPT.stem]
+
+
+def steps(folder):
+    lines = (folder / "log.jsonl").read_text().splitlines()
+    return [(line["stage"], line["step"]) for line in map(json.loads, lines)]
+
+
+def test_all_stages_lead_to_a_model_that_loads_and_the_run_can_go_on(run):
+    folder = run("plus", "--steps", "1", "1", "1", "1", "1")
+    stages = ["stem", "attributes", "grounding", "joint", "refusal"]
+    assert steps(folder) == [(stage, 1) for stage in stages]
+    model, processor = SocModel.from_pretrained(folder / "model"), SocProcessor.from_pretrained(folder / "model")
+    assert model.config.early_fusion == "proxy" and processor.video_processor.size["shortest_edge"] == 80
+    run("plus", "--steps", "1", "1", "1", "1", "2")
+    assert steps(folder)[-1] == ("refusal", 2)
+
+
+@pytest.mark.parametrize("variant", ["soc", "no-cluster"])
+def test_variants_start_from_the_backbone_of_another_run(run, variant):
+    source = run("plus", "--steps", "1", "1", "1", "1", "1")
+    state = str(source / "state-attributes.pt")
+    folder = run(variant, "--variant", variant, "--backbone-from", state, "--steps", "0", "0", "1", "1", "0")
+    assert steps(folder) == [("grounding", 1), ("joint", 1)]
+    assert SocModel.from_pretrained(folder / "model").config.video_cluster == (variant == "soc")
