@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from transformers_soc import SocConfig, SocModel
 from transformers_soc.conversion import config_from_original, convert_state_dict
-from transformers_soc.modeling_soc import word_positions
+from transformers_soc.modeling_attention import word_positions
 
 CASES = ["soc_t2_small", "soc_r50", "soc_a2d", "soc_vocwin", "socpp_small", "socpp_a2d"]
 PARITY_DIR = os.environ.get("SOC_PARITY_DIR")
