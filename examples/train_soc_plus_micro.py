@@ -3,12 +3,13 @@
 """
 Trains soc-plus-micro, the small SOC++ of the package, on MovingShapes clips that are drawn as they are needed.
 
-Five stages, each starting from the one before:
+Six stages, each starting from the one before:
   stem        the convolutions before the attention learn to tell looks and headings apart, on short clips;
   attributes  the backbone says for each cell what the object there looks like and does (heads thrown away);
   grounding   the fused tokens say which cells a sentence means (heads thrown away);
   joint       the whole model learns the official losses;
-  refusal     more of the same, with more sentences that have no target.
+  refusal     more of the same, with more sentences that have no target;
+  scores      the same, with more weight on the scores, which tell a sentence without a target from the others.
 
 One process a core, one thread each, gradients averaged over processes:
   torchrun --nproc_per_node 2 examples/train_soc_plus_micro.py --output runs/micro --bf16
@@ -46,7 +47,7 @@ SHORT_SIDE = 80  # of the model's input: 2 to 10 % of the side a frame are 0.4 t
 LONG_SIDE = 160
 NUM_HEAD_LEVELS = 4  # the stem and the maps of strides 4, 8 and 16 carry throw-away attribute heads
 NUM_GROUNDING_LEVELS = 2  # fused levels of strides 8 and 16 carry throw-away grounding heads
-STAGES = ("stem", "attributes", "grounding", "joint", "refusal")
+STAGES = ("stem", "attributes", "grounding", "joint", "refusal", "scores")
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 # What one step draws: frames of the clips, and height over width and short side of the frames that are rendered.
@@ -72,6 +73,7 @@ class Stage:
     clip_norm: float
     constant: float  # share of the steps before the rate falls
     no_target: float = 0.2  # share of the sentences that have no target, as far as the clips go
+    class_weight: float = 2.0  # of the class loss, beside the other losses
 
 
 RECIPE = {
@@ -80,6 +82,7 @@ RECIPE = {
     "grounding": Stage(8, 12, FRAME_COUNTS, 1e-3, 5e-4, 1.0, 0.5),
     "joint": Stage(8, 6, FRAME_COUNTS, 1e-3, 3e-4, 0.1, 0.6),
     "refusal": Stage(8, 6, FRAME_COUNTS, 1e-3, 3e-4, 0.1, 0.5, no_target=0.25),
+    "scores": Stage(8, 6, FRAME_COUNTS, 1e-3, 3e-4, 0.1, 0.4, no_target=0.3, class_weight=8.0),
 }
 
 
@@ -376,6 +379,7 @@ class Trainer:
         words = self.tokenizer(batch.texts, padding=True, pad_to_multiple_of=8, return_tensors="pt")
         if self.stage == "grounding":
             return self.grounding(batch, words)
+        self.model.config.class_loss_coefficient = RECIPE[self.stage].class_weight
         outputs = self.model(
             pixel_values_videos=batch.videos, video_indices=batch.video_indices, labels=batch.labels, **words
         )
@@ -466,7 +470,7 @@ class Trainer:
         """Saves the averaged weights as a folder for `from_pretrained`, in float16 as the bundled model is."""
         if self.rank == 0:
             temporary, final = self.folder / "model.part", self.folder / "model"
-            model = SocModel(self.model.config)
+            model = SocModel(micro_config(len(self.tokenizer), self.options.variant))
             model.load_state_dict(self.average)
             model.half().save_pretrained(temporary)
             build_processor(self.tokenizer).save_pretrained(temporary)
@@ -495,7 +499,7 @@ def draw_curves(log: Path, picture: Path) -> None:
     from matplotlib.figure import Figure
 
     rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    figure = Figure(figsize=(14, 3.5), layout="constrained")
+    figure = Figure(figsize=(16, 3.5), layout="constrained")
     for axes, stage in zip(figure.subplots(1, len(STAGES)), STAGES, strict=True):
         own = {row["step"]: row for row in rows if row["stage"] == stage}  # a step that was done again counts once
         for name in sorted({name for row in own.values() for name in row} - {"stage", "step", "seconds"}):
@@ -510,7 +514,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, help="folder of the run")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, nargs=5, default=(1000, 350, 900, 2200, 2600), help="of the five stages")
+    parser.add_argument("--steps", type=int, nargs=6, default=(1000, 350, 900, 2200, 2600, 2200), help="per stage")
     parser.add_argument("--bf16", action="store_true", help="run the backbone under bfloat16 autocast")
     parser.add_argument("--variant", choices=ARCHITECTURES, default="soc++")
     parser.add_argument(

@@ -41,19 +41,19 @@ def steps(folder):
 
 
 def test_all_stages_lead_to_a_model_that_loads_and_the_run_can_go_on(run):
-    folder = run("plus", "--steps", "1", "1", "1", "1", "1")
-    stages = ["stem", "attributes", "grounding", "joint", "refusal"]
+    folder = run("plus", "--steps", "1", "1", "1", "1", "1", "1")
+    stages = ["stem", "attributes", "grounding", "joint", "refusal", "scores"]
     assert steps(folder) == [(stage, 1) for stage in stages]
     model, processor = SocModel.from_pretrained(folder / "model"), SocProcessor.from_pretrained(folder / "model")
     assert model.config.early_fusion == "proxy" and processor.video_processor.size["shortest_edge"] == 80
-    run("plus", "--steps", "1", "1", "1", "1", "2")
-    assert steps(folder)[-1] == ("refusal", 2)
+    run("plus", "--steps", "1", "1", "1", "1", "1", "2")
+    assert steps(folder)[-1] == ("scores", 2)
 
 
 @pytest.mark.parametrize("variant", ["soc", "no-cluster"])
 def test_variants_start_from_the_backbone_of_another_run(run, variant):
-    source = run("plus", "--steps", "1", "1", "1", "1", "1")
+    source = run("plus", "--steps", "1", "1", "1", "1", "1", "1")
     state = str(source / "state-attributes.pt")
-    folder = run(variant, "--variant", variant, "--backbone-from", state, "--steps", "0", "0", "1", "1", "0")
+    folder = run(variant, "--variant", variant, "--backbone-from", state, "--steps", "0", "0", "1", "1", "0", "0")
     assert steps(folder) == [("grounding", 1), ("joint", 1)]
     assert SocModel.from_pretrained(folder / "model").config.video_cluster == (variant == "soc")
