@@ -14,7 +14,7 @@ TRANSFORMERS = $$($(RUN) -c 'from importlib.metadata import version; print(versi
 export TOKENIZERS_PARALLELISM = false
 OFFLINE = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 
-.PHONY: help install demo picture test lint format typecheck common-tests package-test docs-test space-test browser clean
+.PHONY: help install demo picture test stress lint format typecheck common-tests package-test docs-test space-test browser clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,9 @@ picture: $(INSTALLED) ## make the README's picture anew, with the bundled model
 
 test: $(INSTALLED) ## run the tests on two workers, offline
 	$(OFFLINE) $(RUN) -m pytest -q -n 2 tests
+
+stress: $(INSTALLED) ## run the long form of the tests of hostile input, faults and load; about an hour
+	$(OFFLINE) $(RUN) -m pytest -v -rA --stress -m stress tests
 
 lint: $(INSTALLED) ## check style and formatting with ruff
 	$(RUN) -m ruff check -q .

@@ -4,7 +4,7 @@
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -18,6 +18,16 @@ from transformers import RobertaTokenizer
 from transformers_soc.processing_soc import SocProcessor
 from transformers_soc.video_io import write_video
 from transformers_soc.video_processing_soc import SocVideoProcessor
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--stress", action="store_true", help="the long form of the tests marked stress")
+
+
+@pytest.fixture(scope="session")
+def amount(pytestconfig: pytest.Config) -> Callable[[int, int], int]:
+    """How much a test tries: `amount(short, long)` is `short` in `make test` and `long` in `make stress`."""
+    return lambda short, long: long if pytestconfig.getoption("--stress") else short
 
 
 @pytest.fixture(autouse=True, scope="session")
