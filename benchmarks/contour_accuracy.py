@@ -16,13 +16,13 @@ from functools import partial
 
 import numpy as np
 import torch
+from matrix_peak import matrix_peak
 
 from transformers_soc.metrics import contour_accuracy
 from transformers_soc.metrics.frames import contour_map
 
 SIZE = (480, 854)
 REFERENCE_MILLISECONDS, REFERENCE_GFLOPS = 4.5, 240.0
-MATRIX_SIZE = 4096
 
 
 def fastest(function: Callable[[], object], repeats: int) -> float:
@@ -33,13 +33,6 @@ def fastest(function: Callable[[], object], repeats: int) -> float:
         function()
         seconds.append(time.perf_counter() - start)
     return min(seconds)
-
-
-def matrix_peak(threads: int) -> float:
-    """GFLOP/s of the product of two square float32 matrices."""
-    torch.set_num_threads(threads)
-    matrix = torch.rand(MATRIX_SIZE, MATRIX_SIZE)
-    return 2e-9 * MATRIX_SIZE**3 / fastest(partial(torch.mm, matrix, matrix), 3)
 
 
 def disks(num_frames: int, radius: int, shift: int) -> np.ndarray:
@@ -58,11 +51,12 @@ def main() -> None:
     noise = np.random.default_rng(0).random((2, args.frames, *SIZE)) < 0.5
     cases = {"one object": (disks(args.frames, 128, 4), disks(args.frames, 125, 0)), "noise": (noise[0], noise[1])}
 
-    peak = matrix_peak(args.threads)
+    torch.set_num_threads(args.threads)
+    peak = matrix_peak()
     milliseconds = {}
     for name, masks in cases.items():
         milliseconds[name] = 1e3 * fastest(partial(contour_accuracy, *masks), args.repeats) / args.frames
-    peak = max(peak, matrix_peak(args.threads))
+    peak = max(peak, matrix_peak())
     reference = REFERENCE_MILLISECONDS * REFERENCE_GFLOPS / peak
     print(f"matrix peak {peak:.0f} GFLOP/s, {args.threads} threads; reference {reference:.2f} ms a frame")
     print(f"{'masks':12}{'contour pixels':>16}{'ms a frame':>12}{'reference / ours':>18}")

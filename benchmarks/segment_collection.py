@@ -18,7 +18,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from contour_accuracy import matrix_peak
+import torch
+from matrix_peak import matrix_peak
 
 from transformers_soc.collection import CollectionSettings, VideoSegmenter, segment_collection
 from transformers_soc.data.moving_shapes import render_clip
@@ -101,7 +102,8 @@ def main() -> None:
         for num_workers in args.num_workers:
             output = Path(folder) / f"answers-{num_workers}"
             threads = max(1, num_workers)
-            peak = matrix_peak(threads)
+            torch.set_num_threads(threads)
+            peak = matrix_peak()
             begin, rate = measure(source, output, args.device, num_workers, args.gpus_per_worker)
             name = f"Ray, workers: {num_workers}" if num_workers else "one process"
             print(
