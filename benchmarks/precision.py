@@ -10,25 +10,11 @@ import argparse
 import json
 
 import numpy as np
-import torch
 from tqdm import tqdm
+from transformers import pipeline
 
-from transformers_soc import SocModel, SocProcessor, bundled_checkpoint
+from transformers_soc import bundled_checkpoint
 from transformers_soc.data.moving_shapes import render_clip
-
-
-@torch.no_grad()
-def answers(model: SocModel, processor: SocProcessor, frames: np.ndarray, texts: list[str]) -> list[dict]:
-    """What the post-processing makes of the outputs for each sentence, none refused."""
-    inputs = processor(videos=[frames], text=texts)
-    outputs = model(**inputs, best_query_only=True)
-    return processor.post_process_referring_video_segmentation(
-        outputs,
-        [frames.shape[1:3]],
-        threshold=0.0,
-        pixel_mask=inputs["pixel_mask"],
-        video_indices=inputs["video_indices"],
-    )
 
 
 def main() -> None:
@@ -37,15 +23,16 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16", choices=("bfloat16", "float16"))
     parser.add_argument("--num_clips", type=int, default=60)
     args = parser.parse_args()
-    processor = SocProcessor.from_pretrained(args.model)
-    models = [SocModel.from_pretrained(args.model, dtype=dtype).eval() for dtype in ("float32", args.dtype)]
+    task = "referring-video-segmentation"
+    # Nothing is refused, so that every mask counts.
+    segmenters = [pipeline(task, str(args.model), dtype=dtype, threshold=0.0) for dtype in ("float32", args.dtype)]
 
     rows = []
     for index in tqdm(range(args.num_clips), "clips", disable=None):
         clip = render_clip("test", index)
         texts = [expression.text for expression in clip.expressions if expression.targets]
-        for plain, reduced in zip(*(answers(model, processor, clip.frames, texts) for model in models), strict=True):
-            masks = plain["masks"].numpy(), reduced["masks"].numpy()
+        for plain, reduced in zip(*(segment(clip.frames, text=texts) for segment in segmenters), strict=True):
+            masks = plain["masks"], reduced["masks"]
             shared, joint = (masks[0] & masks[1]).sum(), (masks[0] | masks[1]).sum()
             same = plain["query_index"] == reduced["query_index"]
             rows.append((shared, joint, same, abs(plain["score"] - reduced["score"])))

@@ -246,7 +246,9 @@ def _add_export_hub(commands: Any, parents: list[argparse.ArgumentParser]) -> No
         description="Write a model with its code and card to a folder that the Hub takes as it is: with this package "
         "it loads as any other, without the package with trust_remote_code=True.",
     )
-    parser.add_argument("model", metavar="MODEL", help="checkpoint folder (or id) of a SOC model")
+    parser.add_argument(
+        "model", metavar="MODEL", help="checkpoint folder of a SOC model, or the name of a bundled one"
+    )
     parser.add_argument("output", metavar="DIR", help="folder to write")
     parser.add_argument("--push", metavar="REPO", help="also upload the folder to this repository of the Hub")
     parser.add_argument("--private", action="store_true", help="make a new repository private")

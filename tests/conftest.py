@@ -1,20 +1,22 @@
 # Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
 # SPDX-License-Identifier: Apache-2.0
-"""Small objects that several test files share: generated video files, a tokenizer and processors, all made offline."""
+"""What several test files share: generated video files, a tokenizer, processors, a saved model, and the command."""
 
 import io
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import datasets
 import numpy as np
 import pytest
-from models import byte_tokenizer
+from models import TINY_TEXT, byte_tokenizer, tiny_model
 from PIL import Image
 from transformers import RobertaTokenizer
 
+import transformers_soc_cli
 from transformers_soc.processing_soc import SocProcessor
 from transformers_soc.video_io import write_video
 from transformers_soc.video_processing_soc import SocVideoProcessor
@@ -78,6 +80,26 @@ def tiny_processor(**kwargs) -> SocProcessor:
     """A processor for small frames: short side 32, long side at most 48."""
     video_processor = SocVideoProcessor(size={"shortest_edge": 32, "longest_edge": 48})
     return SocProcessor(video_processor, tiny_tokenizer(), **kwargs)
+
+
+def save_tiny_model(folder: Path, dropout: float = 0.0) -> None:
+    """A random model with a processor that reads sentences of up to 128 bytes."""
+    text = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, "max_position_embeddings": 130}
+    model = tiny_model("soc++", text_config=TINY_TEXT | text, dropout=dropout, cluster_dropout=dropout)
+    model.save_pretrained(folder)
+    processor = tiny_processor()
+    processor.tokenizer.model_max_length = 128
+    processor.save_pretrained(folder)
+
+
+def run_command(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[Any, str, str]:
+    """Run `transformers-soc` in this process; its exit code, output and errors."""
+    try:
+        code: Any = transformers_soc_cli.main([str(argument) for argument in arguments])
+    except SystemExit as stop:
+        code = stop.code
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import run_command
 from models import random_checkpoint
 from PIL import Image
 from transformers import AutoModel
@@ -51,16 +52,6 @@ def progress_bars():
     logging.enable_progress_bar()
 
 
-def run(capsys, *arguments):
-    """Run the command in this process and return its exit code, output and errors."""
-    try:
-        code = transformers_soc_cli.main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 @pytest.mark.parametrize("arguments", [[], ["segment"], ["convert"], ["data", "push"], ["info"], ["train"]])
 def test_help_imports_neither_torch_nor_the_package(arguments):
     script = (
@@ -94,14 +85,14 @@ def test_help_imports_neither_torch_nor_the_package(arguments):
     ],
 )
 def test_wrong_usage_exits_with_2(capsys, arguments):
-    code, _, errors = run(capsys, *arguments)
+    code, _, errors = run_command(capsys, *arguments)
     assert code == 2 and "error:" in errors
 
 
 def test_segment_writes_overlay_masks_and_codes(capsys, tmp_path, checkpoint, clip):
     outputs = ["--output", tmp_path / "o.mp4", "--masks-dir", tmp_path / "masks", "--rle", tmp_path / "rle.json"]
     sentences = ["the ball", "the square"]
-    code, out, errors = run(capsys, "segment", clip, *sentences, "--model", checkpoint, "--fps", 4, *outputs)
+    code, out, errors = run_command(capsys, "segment", clip, *sentences, "--model", checkpoint, "--fps", 4, *outputs)
     assert code == 0, errors
     assert all(sentence in out for sentence in sentences)
     frames, info = read_video(tmp_path / "o.mp4")
@@ -119,9 +110,9 @@ def test_segment_keeps_existing_output_unless_told(capsys, tmp_path, checkpoint,
     output = tmp_path / "o.mp4"
     output.write_text("precious")
     arguments = ["segment", clip, "a ball", "--model", checkpoint, "--output", output, "--num-frames", 2]
-    code, _, errors = run(capsys, *arguments)
+    code, _, errors = run_command(capsys, *arguments)
     assert code == 1 and "--overwrite" in errors and output.read_text() == "precious"
-    code, _, _ = run(capsys, *arguments, "--overwrite", "--threshold", 1, "--no-progress")
+    code, _, _ = run_command(capsys, *arguments, "--overwrite", "--threshold", 1, "--no-progress")
     assert code == 0 and len(read_video(output)[0]) == 2
 
 
@@ -140,7 +131,7 @@ def test_failure_is_one_line_and_leaves_nothing(capsys, tmp_path, monkeypatch, c
     monkeypatch.chdir(tmp_path)
     given = {"video": clip, "sentence": "a ball", "--model": checkpoint, "--output": "overlay.mp4", **change}
     options = [part for name, value in given.items() if name.startswith("--") for part in (name, value)]
-    code, _, errors = run(capsys, "segment", given["video"], given["sentence"], "--num-frames", 2, *options)
+    code, _, errors = run_command(capsys, "segment", given["video"], given["sentence"], "--num-frames", 2, *options)
     lines = [line for line in errors.splitlines() if line.startswith("transformers-soc: error: ")]
     assert code == 1 and len(lines) == 1 and "Traceback" not in errors
     assert list(tmp_path.iterdir()) == []
@@ -154,20 +145,20 @@ def test_debug_shows_the_traceback(tmp_path, clip):
 def test_convert_reports_and_refuses_a_file_that_is_no_checkpoint(capsys, tmp_path, checkpoint):
     tokenizer = ["--tokenizer", checkpoint.parent / "tokenizer"]
     (tmp_path / "bad.pth").write_bytes(b"no checkpoint")
-    code, _, errors = run(capsys, "convert", tmp_path / "bad.pth", *tokenizer, "--output", tmp_path / "bad")
+    code, _, errors = run_command(capsys, "convert", tmp_path / "bad.pth", *tokenizer, "--output", tmp_path / "bad")
     assert code == 1 and "bad.pth" in errors and not (tmp_path / "bad").exists()
     files = [checkpoint.parent / "official.pth", *tokenizer, "--text-config", checkpoint.parent / "text"]
     arguments = ["convert", *files, "--output", tmp_path / "good"]
-    code, out, errors = run(capsys, *arguments)
+    code, out, errors = run_command(capsys, *arguments)
     assert code == 0, errors
     assert "variant soc" in out
     assert (tmp_path / "good" / "model.safetensors").is_file()
-    code, out, errors = run(capsys, "convert", *files, "--output", tmp_path / "again", "--json")
+    code, out, errors = run_command(capsys, "convert", *files, "--output", tmp_path / "again", "--json")
     assert code == 0 and json.loads(out)["output"] == str(tmp_path / "again"), errors
 
 
 def test_demo_prints_a_table_and_writes_pictures(capsys, tmp_path):
-    code, out, errors = run(capsys, "demo", "--output", tmp_path / "demo")
+    code, out, errors = run_command(capsys, "demo", "--output", tmp_path / "demo")
     assert code == 0, errors
     assert "sentence" in out and "score" in out and ("J&F" in out or "no target" in out)
     names = {"clip.mp4", "overlay.mp4", "contact_sheet.png"}
@@ -175,7 +166,7 @@ def test_demo_prints_a_table_and_writes_pictures(capsys, tmp_path):
 
 
 def test_demo_as_json(capsys, tmp_path):
-    code, out, errors = run(capsys, "demo", "--output", tmp_path / "demo", "--json")
+    code, out, errors = run_command(capsys, "demo", "--output", tmp_path / "demo", "--json")
     assert code == 0, errors
     content = json.loads(out)
     assert {"sentence", "kind", "score", "no_target", "has_target", "J&F"} == set(content["sentences"][0])
@@ -183,19 +174,19 @@ def test_demo_as_json(capsys, tmp_path):
 
 
 def test_info_names_versions_presets_and_recipes(capsys):
-    code, out, _ = run(capsys, "info")
+    code, out, _ = run_command(capsys, "info")
     assert code == 0 and torch.__version__ in out
     assert all(name in out for name in ("soc-swin-t", "socpp_mevis_swin_t", "many_gpus"))
 
 
 def test_info_describes_a_model(capsys, checkpoint):
-    code, out, errors = run(capsys, "info", "--model", checkpoint, "--json")
+    code, out, errors = run_command(capsys, "info", "--model", checkpoint, "--json")
     assert code == 0, errors
     model = json.loads(out)["model"]
     weights = AutoModel.from_pretrained(checkpoint).parameters()
     assert model["parameters"] == sum(weight.numel() for weight in weights)
     assert model["variant"] == "soc" and model["frame_size"] == {"shortest_edge": 96, "longest_edge": 160}
-    code, _, errors = run(capsys, "info", "--model", checkpoint.parent / "text")
+    code, _, errors = run_command(capsys, "info", "--model", checkpoint.parent / "text")
     assert code == 1 and "'roberta', not a SOC model" in errors
 
 
@@ -245,7 +236,7 @@ def test_a_collection_is_answered_and_summed_up(capsys, tmp_path, checkpoint, cl
     (tmp_path / "videos" / "clip.mp4").write_bytes(clip.read_bytes())
     (tmp_path / "videos" / "sentences.json").write_text(json.dumps({"clip.mp4": ["the ball"]}))
     arguments = ["segment-collection", tmp_path / "videos", tmp_path / "out", "--model", checkpoint, "--num-frames", 2]
-    code, out, errors = run(capsys, *arguments, "--json")
+    code, out, errors = run_command(capsys, *arguments, "--json")
     assert code == 0, errors
     manifest = str(tmp_path / "out" / "manifest.jsonl")
     assert json.loads(out) == {"num_done": 1, "num_failed": 0, "num_new": 1, "manifest": manifest}
@@ -254,7 +245,7 @@ def test_a_collection_is_answered_and_summed_up(capsys, tmp_path, checkpoint, cl
 def test_segment_as_json(capsys, tmp_path, checkpoint, clip):
     output = tmp_path / "overlay.mp4"
     arguments = ["segment", clip, "the ball", "--model", checkpoint, "--num-frames", 2, "--output", output, "--json"]
-    code, out, errors = run(capsys, *arguments)
+    code, out, errors = run_command(capsys, *arguments)
     assert code == 0, errors
     content = json.loads(out)
     assert content["files"] == [str(output)] and content["sentences"][0]["sentence"] == "the ball"

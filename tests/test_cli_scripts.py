@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 from accelerate.state import AcceleratorState, GradientState
-from conftest import tiny_processor
-from models import TINY_TEXT, tiny_model
+from conftest import run_command, save_tiny_model
 
-import transformers_soc_cli
 from transformers_soc.cli import launch
 from transformers_soc.cli.launch import find_shipped, script_arguments, shipped_files
 
@@ -31,20 +29,8 @@ def fresh_state():
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("model")
-    tiny_model("soc++", text_config=TINY_TEXT | {"max_position_embeddings": 130}).save_pretrained(folder)
-    processor = tiny_processor()
-    processor.tokenizer.model_max_length = 128  # bytes of a sentence
-    processor.save_pretrained(folder)
+    save_tiny_model(folder)
     return folder
-
-
-def run(capsys, *arguments):
-    try:
-        code = transformers_soc_cli.main([str(argument) for argument in arguments])
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
 
 
 def test_options_become_those_of_the_script():
@@ -75,7 +61,7 @@ def test_recipes_and_configurations_are_those_of_the_examples():
 )
 def test_dry_run_names_the_launcher(capsys, tmp_path, options, expected):
     arguments = ["train", "--recipe", "socpp_mevis_swin_t", "--data-root", "mevis", "--output", tmp_path / "out"]
-    code, out, errors = run(capsys, *arguments, "--dry-run", *options)
+    code, out, errors = run_command(capsys, *arguments, "--dry-run", *options)
     assert code == 0, errors
     command = " ".join(Path(part).name if part.startswith("/") else part for part in shlex.split(out))
     script = "finetune_referring_video_segmentation.py"
@@ -94,24 +80,24 @@ def test_train_and_evaluate(capsys, tmp_path, model):
         "--output",
         tmp_path / "out",
     ]
-    code, out, errors = run(capsys, "train", "--model", model, *SMALL, *train, "--json")
+    code, out, errors = run_command(capsys, "train", "--model", model, *SMALL, *train, "--json")
     assert code == 0, errors
     assert json.loads(out)["last"] == str(tmp_path / "out" / "last")
     arguments = ["evaluate", "--model", tmp_path / "out" / "last", *SMALL, "--num-videos", 2]
-    code, out, errors = run(capsys, *arguments, "--output", tmp_path / "scores", "--json")
+    code, out, errors = run_command(capsys, *arguments, "--output", tmp_path / "scores", "--json")
     assert code == 0 and "expressions" in errors, errors
     assert {"J", "F", "J&F"} <= {entry["metric"] for entry in json.loads(out)}
     assert json.loads(out)[0]["command"].startswith("transformers-soc evaluate --model=")
-    code, out, errors = run(capsys, "train", "--model", model, *SMALL, *train)
+    code, out, errors = run_command(capsys, "train", "--model", model, *SMALL, *train)
     assert code == 1 and "Traceback" not in errors and "holds checkpoints" in errors
 
 
 def test_all_options_are_those_of_the_script(capsys):
-    code, out, _ = run(capsys, "evaluate", "--all-options")
+    code, out, _ = run_command(capsys, "evaluate", "--all-options")
     assert code == 0 and "usage: transformers-soc evaluate" in out and "--clip_length" in out
 
 
 def test_failure_of_a_launched_script_is_one_sentence(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(launch.subprocess, "run", lambda *_, **__: Namespace(returncode=3))
-    code, _, errors = run(capsys, "evaluate", "--num-processes", 2, "--output", tmp_path)
+    code, _, errors = run_command(capsys, "evaluate", "--num-processes", 2, "--output", tmp_path)
     assert code == 1 and "exit code 3" in errors

@@ -1,6 +1,6 @@
 # Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the example scripts share: the scripts as modules, a small model on disk, and a batch of clips."""
+"""What the tests of the example scripts share: the scripts as modules, and a batch of clips."""
 
 import importlib.util
 import json
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from conftest import tiny_processor
-from models import TINY_TEXT, tiny_model
+from models import tiny_model
 from PIL import Image
 
 from transformers_soc import SocModel
@@ -33,16 +33,6 @@ def load_script(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
-
-
-def save_tiny_model(folder: Path, dropout: float = 0.0) -> None:
-    """A random model with a processor that reads sentences of up to 128 bytes."""
-    text = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout, "max_position_embeddings": 130}
-    model = tiny_model("soc++", text_config=TINY_TEXT | text, dropout=dropout, cluster_dropout=dropout)
-    model.save_pretrained(folder)
-    processor = tiny_processor()
-    processor.tokenizer.model_max_length = 128
-    processor.save_pretrained(folder)
 
 
 def write_clips(root: Path, *splits: str) -> None:

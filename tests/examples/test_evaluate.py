@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from example_tools import ENVIRONMENT, EVALUATE, load_script, save_tiny_model, write_clips
+from conftest import save_tiny_model
+from example_tools import ENVIRONMENT, EVALUATE, load_script, write_clips
 from PIL import Image
 
 from transformers_soc import SocModel, SocProcessor

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState
+from conftest import save_tiny_model
 from example_tools import (
     DATA,
     ENVIRONMENT,
@@ -24,7 +25,6 @@ from example_tools import (
     load_script,
     make_clips,
     read_log,
-    save_tiny_model,
     write_clips,
 )
 from safetensors.torch import load_file

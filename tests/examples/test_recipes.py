@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from accelerate.commands.config.config_args import load_config_from_file
-from example_tools import EXAMPLES, FINETUNE, load_script, save_tiny_model, write_clips
+from conftest import save_tiny_model
+from example_tools import EXAMPLES, FINETUNE, load_script, write_clips
 from models import TINY_TEXT, tiny_config
 from test_conversion import kinetics_checkpoint
 from transformers import AutoConfig, AutoModel

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from example_tools import EXAMPLES, load_script, save_tiny_model
+from conftest import save_tiny_model
+from example_tools import EXAMPLES, load_script
 
 from transformers_soc import SocModel
 
