@@ -11,11 +11,19 @@ from torch import nn
 from transformers.activations import ACT2FN
 
 from transformers_soc import VideoSwinBackbone, VideoSwinConfig, modeling_inference
+from transformers_soc.configuration_soc import BACKBONE_STAGES
 from transformers_soc.modeling_inference import RELU, linear, map_rows
 
 OUTPUTS = ("logits", "pred_boxes", "pred_masks", "video_queries", "frame_queries", "text_features")
 CONV_STEM = {"backbone_config": TINY_SWIN | {"stem": "conv3d", "stem_depths": (1, 2)}}
-VARIANTS = {"soc": {}, "soc++": {}, "convolution stem": CONV_STEM, "windows": {"cluster_window_size": 2}}
+RESNET = {"model_type": "resnet", "embedding_size": 8, "hidden_sizes": (8, 12, 16, 20), "depths": (1, 1, 1, 1)}
+VARIANTS = {
+    "soc": {},
+    "soc++": {},
+    "convolution stem": CONV_STEM,
+    "windows": {"cluster_window_size": 2},
+    "frame by frame": {"backbone_config": RESNET | {"out_features": BACKBONE_STAGES}},
+}
 
 
 @pytest.fixture
@@ -52,6 +60,14 @@ def test_frames_pass_in_chunks(small_pieces):
     tokens = 300 // (6 * 8 + 3 * 4 + 2 * 2 + 1)
     assert len(seen) > 1 and all(expressions * frames <= tokens for expressions, frames in seen)
     assert sum(expressions * frames for expressions, frames in seen) == 80
+
+
+def test_a_backbone_of_frames_sees_a_few_at_a_time(small_pieces):
+    model, seen = tiny_model("soc", **VARIANTS["frame by frame"]), []
+    model.backbone.register_forward_hook(lambda module, arguments, output: seen.append(len(arguments[0])))
+    with torch.no_grad():
+        model.get_video_features(tiny_inputs(num_frames=10)["pixel_values_videos"])
+    assert sum(seen) == 10 and max(seen) == 300 // (48 * 64 // 48)
 
 
 def test_hidden_states_survive_the_work_in_place(small_pieces):

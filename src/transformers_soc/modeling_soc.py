@@ -506,7 +506,7 @@ class SocModel(SocPreTrainedModel):
         videos, frames = pixel_values_videos.shape[:2]
         pixel_values_videos = pixel_values_videos.to(self.dtype)
         if not isinstance(self.backbone, VideoSwinBackbone):
-            flat = self.backbone(pixel_values_videos.flatten(0, 1)).feature_maps
+            flat = self._frame_maps(pixel_values_videos.flatten(0, 1))
             return [feature_map.unflatten(0, (videos, frames)) for feature_map in flat]
         if min(lengths) == frames:
             return list(self.backbone(pixel_values_videos).feature_maps)
@@ -518,6 +518,21 @@ class SocModel(SocPreTrainedModel):
             maps = maps or [part.new_zeros(videos, frames, *part.shape[2:]) for part in group]
             for whole, part in zip(maps, group, strict=True):
                 whole[rows, :length] = part
+        return maps
+
+    def _frame_maps(self, frames: torch.Tensor) -> list[torch.Tensor]:
+        """Four maps of a 2-D backbone, which sees each frame (frames, 3, height, width) alone; in inference a few."""
+        count, _, height, width = frames.shape
+        tokens = height * width // 48  # of the encoder: all cells of strides 8 to 64
+        size = chunk_size(count, tokens, frames.device) if works_in_pieces(self) else count
+        if size == count:
+            return list(self.backbone(frames).feature_maps)
+        maps: list[torch.Tensor] = []
+        for start in range(0, count, size):
+            parts = self.backbone(frames[start : start + size]).feature_maps
+            maps = maps or [part.new_empty(count, *part.shape[1:]) for part in parts]
+            for whole, part in zip(maps, parts, strict=True):
+                whole[start : start + size] = part
         return maps
 
     def _encode_words(
