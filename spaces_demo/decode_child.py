@@ -55,10 +55,15 @@ def load_module(path: str) -> Any:
 
 def decode(request: dict[str, Any], video_io: Any) -> dict[str, Any]:
     """Check the clip against the limits, write its sampled frames, and tell what they are."""
+    limits = video_io.VideoLimits(
+        max_pixels=request["max_pixels"],
+        max_frames=request["max_frames"],
+        max_bytes=2**20 * request["max_megabytes"],
+        max_seconds=request["max_seconds"],
+    )
     with open(request["video"], "rb") as file, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        info, frames = video_io.iter_video(file, fps=request["fps"])
-        refuse(info, request)
+        info, frames = video_io.iter_video(file, fps=request["fps"], limits=limits)
         scaled = [scale_down(frame, request["max_side"]) for frame in frames]
     np.save(request["frames"], np.stack(scaled), allow_pickle=False)
     # A damaged file may give fewer frames than it announces, the first of them.
@@ -67,25 +72,6 @@ def decode(request: dict[str, Any], video_io: Any) -> dict[str, Any]:
         "timestamps": None if info.timestamps is None else info.timestamps[: len(scaled)],
         "notes": sorted({str(warning.message) for warning in caught}),
     }
-
-
-def refuse(info: Any, request: dict[str, Any]) -> None:
-    """Raise a ValueError if the clip is larger, longer or gives more frames than is allowed."""
-    most_pixels, most_seconds, most_frames = (request[f"max_{name}"] for name in ("pixels", "seconds", "frames"))
-    if info.width * info.height > most_pixels:
-        raise ValueError(
-            f"the video has {info.width} x {info.height} pixels, and {most_pixels / 1e6:.0f} million are the limit: "
-            "scale it down"
-        )
-    if info.duration is not None and info.duration > most_seconds + 0.5:
-        raise ValueError(
-            f"the video lasts {info.duration:.0f} seconds, and {most_seconds} are the limit: give a shorter one"
-        )
-    taken = len(info.frames_indices)
-    if taken > most_frames:
-        rate = int(most_frames / info.duration) if info.duration else 0
-        remedy = f"set the frame rate to {rate} or less" if rate else "give a shorter video"
-        raise ValueError(f"the model would see {taken} frames, and {most_frames} are the limit: {remedy}")
 
 
 def scale_down(frame: np.ndarray, most: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from settings import MEGABYTE, Refusal, Settings
+from settings import Refusal, Settings
 
 from transformers_soc import video_io
 
@@ -43,8 +43,6 @@ def decode(video: Path, fps: float, settings: Settings, folder: Path) -> Clip:
     """
     if not video.is_file():  # a folder, or deleted while the job waited
         raise Refusal("The video is no longer here: upload it again.")
-    if video.stat().st_size > MEGABYTE * settings.max_megabytes:
-        raise Refusal(f"The video is larger than {settings.max_megabytes} MB: give a smaller one.")
     request = {name: value for name, value in asdict(settings).items() if name != "models"}
     request |= {"video": str(video), "frames": str(folder / "frames.npy"), "fps": fps, "video_io": video_io.__file__}
     command = [sys.executable, "-I", str(CHILD), json.dumps(request)]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reading and writing videos: sources, sampling, orientation, and files that appear only when they are complete."""
 
+import io
 import struct
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from pycocotools import mask as coco_mask
 
 from transformers_soc import video_io
 from transformers_soc.video_io import (
+    VideoDecodeError,
+    VideoLimits,
     iter_video,
     list_videos,
     masks_to_rle,
@@ -110,6 +113,64 @@ def test_frame_by_frame_ends_where_a_file_is_damaged(tmp_path):
         iter_video(tmp_path / "missing.mp4")
 
 
+LIMITS = {
+    "max_pixels": (VideoLimits(max_pixels=32 * 48 - 1), "48 x 32 pixels, and 0.00153 million are the limit: scale"),
+    "max_frames": (VideoLimits(max_frames=19), "20 frames, and 19 are the limit: take fewer, at most 9.5 in a second"),
+    "max_bytes": (VideoLimits(max_bytes=1000), "bytes, and 1000 are the limit: give a smaller file"),
+    "max_seconds": (VideoLimits(max_seconds=1.25), "lasts 2 seconds, and 1.25 are the limit: give a shorter one"),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_video_beyond_a_limit_is_refused_before_its_frames_are_decoded(video_path, monkeypatch, name):
+    limits, message = LIMITS[name]
+    monkeypatch.setattr(video_io, "_upright", lambda _: pytest.fail("it decodes"))
+    with open(video_path, "rb") as file:
+        for source in (video_path, video_path.read_bytes(), file):
+            for read in (read_video, iter_video, probe_video):
+                with pytest.raises(VideoDecodeError, match=message):
+                    read(source, limits=limits)
+
+
+def test_a_video_within_its_limits_is_read(video_path):
+    size = video_path.stat().st_size
+    limits = VideoLimits(max_pixels=32 * 48, max_frames=20, max_bytes=size, max_seconds=1.5)
+    for within in (limits, VideoLimits(None)):
+        assert len(read_video(video_path, limits=within)[0]) == 20
+    assert len(read_video(video_path, limits=VideoLimits(max_frames=4), fps=2)[0]) == 4
+    with pytest.raises(VideoDecodeError, match="5 frames, and 4"):
+        read_video(video_path, limits=VideoLimits(max_frames=4), num_frames=5)
+
+
+def test_limits_of_images_and_frames(tmp_path):
+    for index, frame in enumerate(gray_frames(3)):
+        Image.fromarray(frame).save(tmp_path / f"{index}.png")
+    size = (tmp_path / "0.png").stat().st_size
+    for limits in (VideoLimits(max_pixels=1000), VideoLimits(max_bytes=size - 1), VideoLimits(max_frames=2)):
+        for read in (read_video, probe_video):
+            with pytest.raises(VideoDecodeError, match="are the limit"):
+                read(tmp_path, limits=limits)
+    with pytest.raises(VideoDecodeError, match="the video lasts 3 seconds, and 1 are the limit"):
+        read_video(gray_frames(3), source_fps=1, limits=VideoLimits(max_seconds=1))
+    with pytest.raises(ValueError, match="frame rate must be positive"):
+        read_video(gray_frames(3), source_fps=0)
+
+
+class Endless(io.RawIOBase):
+    """A stream that cannot seek and does not end."""
+
+    def read(self, size: int = -1) -> bytes:
+        return bytes(size)
+
+
+def test_streams_and_addresses_are_read_up_to_the_limit(monkeypatch):
+    monkeypatch.setattr(video_io, "COPY_BYTES", 100)
+    monkeypatch.setattr(video_io.urllib.request, "urlopen", lambda *_, **__: Endless())
+    for source in (Endless(), "https://example.org/a.mp4"):
+        with pytest.raises(VideoDecodeError, match="at least 1100 bytes, and 1000 are the limit"):
+            read_video(source, allow_url=True, limits=VideoLimits(max_bytes=1000))
+
+
 def test_rotation_metadata_turn_the_frames_upright(tmp_path):
     frames = np.zeros((3, 32, 64, 3), np.uint8)
     frames[:, :, :32] = 250  # the left half is bright
@@ -185,6 +246,12 @@ def test_written_video_plays_with_even_sizes(tmp_path, size):
     assert info.fps == pytest.approx(29.97, abs=1e-3)
     with av.open(str(tmp_path / "out.mp4")) as container:
         assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
+
+
+@pytest.mark.parametrize("fps, written", [(1e-9, 0.001), (1e12, 1000)])
+def test_rates_that_no_player_shows_are_written_as_the_nearest(tmp_path, fps, written):
+    write_video(tmp_path / "out.mp4", gray_frames(3), fps=fps)
+    assert read_video(tmp_path / "out.mp4")[1].fps == pytest.approx(written)
 
 
 def test_failed_writing_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -7,9 +7,11 @@ the functions that need them.
 """
 
 import io
+import math
 import os
 import re
-import shutil
+import stat
+import struct
 import tempfile
 import urllib.error
 import urllib.request
@@ -24,14 +26,72 @@ from typing import Any
 import numpy as np
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+# What Pillow may take a file for: among its other formats is one that runs a program.
+IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
 IMAGE_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n", b"BM", b"II*\x00", b"MM\x00*", b"P5", b"P6")
 # Containers round time stamps, Matroska to a millisecond: times that differ by less are the same.
 TIME_TOLERANCE = 1e-3
 DOWNLOAD_TIMEOUT = 30.0  # seconds without an answer
+PADDING_PIXELS = 2**23  # by which decoders may enlarge a frame
+COPY_BYTES = 2**20  # that are fetched at a time
+# Boxes of an mp4 file in which 4 bytes announce any number of frames, by the path to them.
+FRAME_COUNTS = ((b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsz"), (b"moof", b"traf", b"trun"))
 
 
 class VideoDecodeError(ValueError):
-    """A file or byte string that holds no video that can be decoded."""
+    """A file or byte string that holds no video that can be decoded, or a video that is larger than its limits."""
+
+
+@dataclass(frozen=True)
+class VideoLimits:
+    """How much is read of a video; a larger one is refused before its frames are decoded.
+
+    Attributes:
+        max_pixels: of a frame of a file; by default twice those of 8K video. None: as many as Pillow and FFmpeg open,
+            some 200 million. Frames that are given as pixels may have any size.
+        max_frames: that are taken, or counted by `probe_video`. None: any number.
+        max_bytes: of a file or of what an address gives; in a folder, of each image. None: any number.
+        max_seconds: of the whole video, where it has times; half a second more is let pass. None: any length.
+    """
+
+    max_pixels: int | None = 2**26
+    max_frames: int | None = None
+    max_bytes: int | None = None
+    max_seconds: float | None = None
+
+    def check_bytes(self, name: str, size: int) -> None:
+        """Raise a VideoDecodeError if a file of `size` bytes is too large."""
+        if self.max_bytes is not None and size > self.max_bytes:
+            raise VideoDecodeError(
+                f"{name} has at least {size} bytes, and {self.max_bytes} are the limit: give a smaller file"
+            )
+
+    def check_pixels(self, name: str, height: int, width: int) -> None:
+        """Raise a VideoDecodeError if frames of this size are too large."""
+        if self.max_pixels is not None and height * width > self.max_pixels:
+            raise VideoDecodeError(
+                f"{name} has {width} x {height} pixels, and {self.max_pixels / 1e6:.3g} million are the limit: scale "
+                "it down"
+            )
+
+    def check_length(self, name: str, known: "VideoInfo") -> None:
+        """Raise a VideoDecodeError if the whole video lasts too long."""
+        if self.max_seconds is not None and known.duration is not None and known.duration > self.max_seconds + 0.5:
+            raise VideoDecodeError(
+                f"{name} lasts {known.duration:.0f} seconds, and {self.max_seconds:g} are the limit: give a shorter "
+                "one"
+            )
+
+    def check_frames(self, name: str, count: int, known: "VideoInfo") -> None:
+        """Raise a VideoDecodeError if `count` frames of the video are too many."""
+        if self.max_frames is not None and count > self.max_frames:
+            rate = f", at most {self.max_frames / known.duration:.3g} in a second" if known.duration else ""
+            raise VideoDecodeError(
+                f"{name} would give {count} frames, and {self.max_frames} are the limit: take fewer{rate}"
+            )
+
+
+DEFAULT_LIMITS = VideoLimits()
 
 
 @dataclass
@@ -59,6 +119,10 @@ class VideoInfo:
         """The same video with only the frames `indices` taken; `self` must describe every frame."""
         times = None if self.timestamps is None else [self.timestamps[index] for index in indices]
         return replace(self, frames_indices=list(indices), timestamps=times)
+
+
+# From the description of a video and its name to the frames that are taken.
+Choose = Callable[[VideoInfo, str], list[int]]
 
 
 def sample_indices(
@@ -101,9 +165,11 @@ def sample_indices(
                 "stride, or give that rate in video_metadata"
             )
         periods = max(1, int((duration + TIME_TOLERANCE) * fps))
-        times = np.arange(periods) / fps + TIME_TOLERANCE
-        on_screen = np.searchsorted(np.asarray(timestamps), times, side="right") - 1
-        return np.unique(on_screen.clip(min=0)).tolist()
+        # The first period that begins when a frame is on screen or later; the frame is taken if this is before the
+        # next frame. Time stamps may lie years apart, so that periods cannot be listed.
+        first = np.ceil((np.asarray(timestamps) - TIME_TOLERANCE) * fps).clip(0, periods)
+        first[0] = 0
+        return np.flatnonzero(first < np.append(first[1:], periods)).tolist()
     return list(range(total_num_frames))
 
 
@@ -114,8 +180,13 @@ def _check_sampling(num_frames: int | None, fps: float | None, stride: int | Non
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} exclude each other: pass only one of num_frames, fps and stride")
     for name, value in given.items():
-        if not value > 0:
-            raise ValueError(f"{name} must be positive, got {value}")
+        _check_positive(name, value)
+
+
+def _check_positive(name: str, value: float) -> None:
+    """Refuse zero, negative numbers, infinity and NaN."""
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} must be positive, got {value}")
 
 
 def is_frame(item: Any) -> bool:
@@ -152,14 +223,15 @@ def list_videos(videos: Any) -> list[Any]:
     return flat
 
 
-def resolve_source(video: Any, allow_url: bool = False) -> Any:
+def resolve_source(video: Any, allow_url: bool = False, limits: VideoLimits | None = None) -> Any:
     """Make `video` something that can be read more than once; nothing is decoded.
 
     An http(s) address becomes a temporary file object, a stream that cannot seek becomes bytes in memory, and
     everything else is returned as it is.
 
     Raises:
-        ValueError: an address without `allow_url`, or with another scheme than http and https.
+        ValueError: an address without `allow_url`, or with another scheme than http and https; more bytes than
+            `limits` allow.
         OSError: the address cannot be fetched.
         TypeError: a file object that was opened in text mode.
     """
@@ -168,29 +240,34 @@ def resolve_source(video: Any, allow_url: bool = False) -> Any:
             raise ValueError(f"{video!r} is no local file: only local paths and http(s) addresses can be read")
         if not allow_url:
             raise ValueError(f"{video!r} is an address: pass allow_url=True to fetch it, or a local path")
-        return _download(video)
+        return _download(video, limits or DEFAULT_LIMITS)
     if hasattr(video, "read"):
         if not isinstance(video.read(0), bytes):
             raise TypeError("the file object gives text, not bytes: open the video with mode 'rb'")
         if not video.seekable():
-            return io.BytesIO(video.read())
+            return _copy_stream(video, io.BytesIO(), "the given file object", limits or DEFAULT_LIMITS)
     return video
 
 
-def probe_video(video: Any) -> VideoInfo:
+def probe_video(video: Any, *, limits: VideoLimits | None = None) -> VideoInfo:
     """Count and measure the frames of a video; of a file only the first frame is decoded.
 
     Takes what `read_video` takes, and raises what it raises.
     """
+    limits = limits or DEFAULT_LIMITS
+    choose = _sampling_rule(limits)
     video = resolve_source(video)
     if _is_encoded(video):
-        with open_binary(video) as (file, name):
+        with open_binary(video, limits) as (file, name):
             if not _is_image(file):
-                return _scan(file, name)
-            video = _decode_image(file, name)
-    frames = list_frames(video)
-    height, width = _frame_array(frames[0]).shape[:2]
-    return _describe([None] * len(frames), height, width, None)
+                known = _scan(file, name, limits)
+                choose(known, name)
+                return known
+            video = _decode_image(file, name, limits)
+    frames, times = _list_timed(video, None)
+    choose(_describe(times, 0, 0, None), "the video")
+    height, width = _frame_array(frames[0], limits).shape[:2]
+    return _describe(times, height, width, None)
 
 
 def read_video(
@@ -201,6 +278,7 @@ def read_video(
     stride: int | None = None,
     source_fps: float | None = None,
     allow_url: bool = False,
+    limits: VideoLimits | None = None,
 ) -> tuple[np.ndarray, VideoInfo]:
     """Read the frames of one video, upright, and keep in memory only those that are sampled.
 
@@ -213,29 +291,30 @@ def read_video(
         num_frames, fps, stride: which frames, see `sample_indices`; at most one of them. By default all.
         source_fps: the frame rate of a video given as frames, which `fps` needs.
         allow_url: fetch the video when it is an address.
+        limits: what is too large; None: the defaults of `VideoLimits`.
 
     Returns:
         frames (frames, height, width, 3), uint8, or float32 in 0..1 where the frames were given as floats; and what
         is known of the video, with indices and time stamps of these frames.
 
     Raises:
-        FileNotFoundError: no such file.
-        VideoDecodeError: a file that is empty, has no video or cannot be decoded. A damaged or truncated file gives
-            the frames that can be decoded, with a warning.
+        FileNotFoundError, PermissionError, OSError: no such file, or it cannot be opened.
+        VideoDecodeError: a file that is empty, has no video, cannot be decoded or is larger than `limits`. A damaged
+            or truncated file gives the frames that can be decoded, with a warning.
         ValueError: no frames, frames of different sizes, values that are neither uint8 nor floats in 0..1.
         TypeError: something that is no video.
     """
-    choose = _sampling_rule(num_frames, fps, stride)
-    video = resolve_source(video, allow_url)
+    limits = limits or DEFAULT_LIMITS
+    choose = _sampling_rule(limits, num_frames, fps, stride)
+    video = resolve_source(video, allow_url, limits)
     if _is_encoded(video):
-        with open_binary(video) as (file, name):
+        with open_binary(video, limits) as (file, name):
             if not _is_image(file):
-                return _decode_video(file, name, choose)
-            video = _decode_image(file, name)
-    frames = list_frames(video)
-    times: list[float | None] = [None if source_fps is None else index / source_fps for index in range(len(frames))]
-    indices = choose(_describe(times, 0, 0, source_fps))
-    array = stack_frames([frames[index] for index in indices])
+                return _decode_video(file, name, choose, limits)
+            video = _decode_image(file, name, limits)
+    frames, times = _list_timed(video, source_fps)
+    indices = choose(_describe(times, 0, 0, source_fps), "the video")
+    array = stack_frames([frames[index] for index in indices], limits)
     return array, _describe(times, array.shape[1], array.shape[2], source_fps).take(indices)
 
 
@@ -247,6 +326,7 @@ def iter_video(
     stride: int | None = None,
     source_fps: float | None = None,
     allow_url: bool = False,
+    limits: VideoLimits | None = None,
 ) -> tuple[VideoInfo, Iterator[np.ndarray]]:
     """What `read_video` gives, but frame by frame: the video is described at once, and decoded as frames are taken.
 
@@ -261,29 +341,32 @@ def iter_video(
     Raises:
         as `read_video`; what is wrong with a single frame, when its turn comes.
     """
-    choose = _sampling_rule(num_frames, fps, stride)
-    video = resolve_source(video, allow_url)
+    limits = limits or DEFAULT_LIMITS
+    choose = _sampling_rule(limits, num_frames, fps, stride)
+    video = resolve_source(video, allow_url, limits)
     if _is_encoded(video):
-        with open_binary(video) as (file, name):
+        with open_binary(video, limits) as (file, name):
             if not _is_image(file):
-                known = _scan(file, name)
-                known = known.take(choose(known))
-                return known, _iter_file(video, set(known.frames_indices))
-            video = _decode_image(file, name)
-    frames = list_frames(video)
-    times: list[float | None] = [None if source_fps is None else index / source_fps for index in range(len(frames))]
-    height, width = _frame_array(frames[0]).shape[:2]
-    known = _describe(times, height, width, source_fps)
-    known = known.take(choose(known))
-    return known, (_frame_array(frames[index]) for index in known.frames_indices)
+                known = _scan(file, name, limits)
+                known = known.take(choose(known, name))
+                return known, _iter_file(video, set(known.frames_indices), limits)
+            video = _decode_image(file, name, limits)
+    frames, times = _list_timed(video, source_fps)
+    indices = choose(_describe(times, 0, 0, source_fps), "the video")
+    height, width = _frame_array(frames[0], limits).shape[:2]
+    known = _describe(times, height, width, source_fps).take(indices)
+    return known, (_frame_array(frames[index], limits) for index in indices)
 
 
-def _sampling_rule(num_frames: int | None, fps: float | None, stride: int | None) -> Callable[[VideoInfo], list[int]]:
-    """A checked rule that chooses frames of a video from its description."""
+def _sampling_rule(
+    limits: VideoLimits, num_frames: int | None = None, fps: float | None = None, stride: int | None = None
+) -> Choose:
+    """A checked rule that chooses frames of a video within the limits."""
     _check_sampling(num_frames, fps, stride)
 
-    def choose(known: VideoInfo) -> list[int]:
-        return sample_indices(
+    def choose(known: VideoInfo, name: str) -> list[int]:
+        limits.check_length(name, known)
+        indices = sample_indices(
             known.total_num_frames,
             num_frames=num_frames,
             fps=fps,
@@ -291,15 +374,25 @@ def _sampling_rule(num_frames: int | None, fps: float | None, stride: int | None
             timestamps=known.timestamps,
             duration=known.duration,
         )
+        limits.check_frames(name, len(indices), known)
+        return indices
 
     return choose
 
 
-def stack_frames(frames: Sequence[Any]) -> np.ndarray:
+def _list_timed(video: Any, source_fps: float | None) -> tuple[Sequence[Any], list[float | None]]:
+    """`list_frames`, and the times of the frames in seconds, where they have a rate."""
+    if source_fps is not None:
+        _check_positive("the frame rate", source_fps)
+    frames = list_frames(video)
+    return frames, [None if source_fps is None else index / source_fps for index in range(len(frames))]
+
+
+def stack_frames(frames: Sequence[Any], limits: VideoLimits = DEFAULT_LIMITS) -> np.ndarray:
     """Stack frames to (frames, height, width, 3), uint8 or float32 in 0..1; raises as `read_video` does."""
     if len(frames) == 0:
         raise ValueError("the video has no frames: pass at least one")
-    arrays = [_frame_array(frame) for frame in frames]
+    arrays = [_frame_array(frame, limits) for frame in frames]
     first = arrays[0]
     for index, array in enumerate(arrays):
         if array.shape != first.shape:
@@ -320,11 +413,11 @@ def _stack_and_release(arrays: list[np.ndarray]) -> np.ndarray:
     return stacked
 
 
-def _frame_array(frame: Any) -> np.ndarray:
+def _frame_array(frame: Any, limits: VideoLimits) -> np.ndarray:
     """One frame as (height, width, 3), uint8, or float32 in 0..1."""
     if isinstance(frame, (str, os.PathLike)):
-        with open_binary(frame) as (file, name):
-            return _decode_image(file, name)
+        with open_binary(frame, limits) as (file, name):
+            return _decode_image(file, name, limits)
     if _is_pil(frame):
         return np.asarray(frame.convert("RGB"))
     if hasattr(frame, "detach"):  # a torch tensor; NumPy has no bfloat16
@@ -416,38 +509,75 @@ def _is_encoded(video: Any) -> bool:
 
 
 @contextmanager
-def open_binary(video: Any) -> Iterator[tuple[Any, str]]:
-    """Yield an open file at its start and a name for messages; a file object of the caller is rewound afterwards."""
+def open_binary(video: Any, limits: VideoLimits = DEFAULT_LIMITS) -> Iterator[tuple[Any, str]]:
+    """Yield an open file at its start and a name for messages; a file object of the caller is rewound afterwards.
+
+    Raises:
+        OSError: the file cannot be opened; of the type that says why, as FileNotFoundError.
+        VideoDecodeError: it is no regular file, as a pipe, for which one would wait, or has too many bytes.
+    """
     if hasattr(video, "read"):
         start = video.tell()
+        limits.check_bytes("the given file object", _count_bytes(video))
         try:
             yield video, "the given file object"
         finally:
             video.seek(start)
     elif isinstance(video, (bytes, bytearray, memoryview)):
         with io.BytesIO(video) as file:
+            limits.check_bytes("the given byte string", _count_bytes(file))
             yield file, "the given byte string"
     else:
         name = repr(os.fspath(video))
-        try:
-            opened = open(video, "rb")
-        except FileNotFoundError:
-            raise FileNotFoundError(f"{name} does not exist: give the path of a video file or of a folder") from None
-        with opened:
+        with _open_regular(video, name) as opened:
+            limits.check_bytes(name, _count_bytes(opened))
             yield opened, name
 
 
-def _download(address: str) -> Any:
+def _open_regular(path: str | os.PathLike, name: str) -> Any:
+    """Open a regular file; see `open_binary`."""
+    try:
+        regular = stat.S_ISREG(os.stat(path).st_mode)
+        opened = open(path, "rb") if regular else None
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{name} does not exist: give the path of a video file or of a folder") from None
+    except ValueError:
+        raise VideoDecodeError(f"{name} is no path, for a NUL character is in it: give a path without") from None
+    except OSError as error:
+        reason = str(error.strerror).lower()
+        raise type(error)(f"{name} cannot be opened ({reason}): check the path and its permissions") from None
+    if opened is None:
+        raise VideoDecodeError(f"{name} is no regular file: give the path of a video file or of a folder")
+    return opened
+
+
+def _count_bytes(file: Any) -> int:
+    """Bytes from the position of a file to its end."""
+    start = file.tell()
+    file.seek(0, os.SEEK_END)
+    end = file.tell()
+    file.seek(start)
+    return end - start
+
+
+def _download(address: str, limits: VideoLimits) -> Any:
     """Fetch an http(s) address into a temporary file, which is deleted when it is closed."""
     file = tempfile.TemporaryFile()
     try:
         with urllib.request.urlopen(address, timeout=DOWNLOAD_TIMEOUT) as answer:
-            shutil.copyfileobj(answer, file)
+            return _copy_stream(answer, file, repr(address), limits)
     except (urllib.error.URLError, TimeoutError) as error:
         file.close()
         raise OSError(f"{address!r} cannot be fetched ({error}): check the address, or pass a local path") from error
-    file.seek(0)
-    return file
+
+
+def _copy_stream(source: Any, target: Any, name: str, limits: VideoLimits) -> Any:
+    """Copy a stream to a file, which is returned at its start; what is too large is refused on the way."""
+    while piece := source.read(COPY_BYTES):
+        target.write(piece)
+        limits.check_bytes(name, target.tell())
+    target.seek(0)
+    return target
 
 
 def _is_image(file: Any) -> bool:
@@ -458,14 +588,33 @@ def _is_image(file: Any) -> bool:
     return head.startswith(IMAGE_SIGNATURES) or (head[:4] == b"RIFF" and head[8:] == b"WEBP")
 
 
-def _decode_image(file: Any, name: str) -> np.ndarray:
-    """Decode an image file to (height, width, 3) uint8, turned upright."""
-    from PIL import Image, ImageOps
+@contextmanager
+def open_image(file: Any, name: str, limits: VideoLimits = DEFAULT_LIMITS) -> Iterator[Any]:
+    """Yield an image as Pillow opens it, before its pixels are decoded, with the errors of Pillow translated.
+
+    Raises:
+        VideoDecodeError: it is no image, is damaged or has too many pixels; also while the block decodes it.
+    """
+    from PIL import Image
 
     try:
-        return np.asarray(ImageOps.exif_transpose(Image.open(file)).convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        image = Image.open(file, formats=IMAGE_FORMATS)
+        limits.check_pixels(name, image.height, image.width)
+        yield image
+    except VideoDecodeError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise VideoDecodeError(f"{name} is too large ({str(error).partition(',')[0]}): scale it down") from error
+    except (OSError, SyntaxError, ValueError) as error:
         raise VideoDecodeError(f"{name} cannot be decoded as an image: check that the file is complete") from error
+
+
+def _decode_image(file: Any, name: str, limits: VideoLimits) -> np.ndarray:
+    """Decode an image file to (height, width, 3) uint8, turned upright."""
+    from PIL import ImageOps
+
+    with open_image(file, name, limits) as image:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def _import_av() -> Any:
@@ -476,17 +625,35 @@ def _import_av() -> Any:
     return av
 
 
+class _Readable:
+    """A file for PyAV, which would raise what it sees when a damaged video seeks out of bounds, at any time later."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return self.file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -1
+
+
 @contextmanager
-def _video_stream(file: Any, name: str) -> Iterator[tuple[Any, Any]]:
+def _video_stream(file: Any, name: str, limits: VideoLimits) -> Iterator[tuple[Any, Any]]:
     """Open a file with PyAV and yield the container and its video stream, with PyAV's errors translated."""
     av = _import_av()
     start = file.tell()
     if not file.read(1):
         raise VideoDecodeError(f"{name} is empty: give a complete video file")
     file.seek(start)
+    _check_counts(file, name)
+    # FFmpeg decodes while it opens a file; what is larger has no size then, or no frame.
+    bound = {} if limits.max_pixels is None else {"max_pixels": str(limits.max_pixels + PADDING_PIXELS)}
     try:
         # No protocol is allowed, so that a play list inside the file cannot open other files or addresses.
-        container = av.open(file, options={"protocol_whitelist": "none"}, metadata_errors="replace")
+        options = {"protocol_whitelist": "none", **bound}
+        container = av.open(_Readable(file), options=options, metadata_errors="replace")
     except av.error.FFmpegError as error:
         raise VideoDecodeError(f"{name} is no video file, or is cut off: give a complete video file") from error
     with container:
@@ -495,9 +662,42 @@ def _video_stream(file: Any, name: str) -> Iterator[tuple[Any, Any]]:
         streams = [stream for stream in container.streams.video if not stream.disposition & cover]
         if not streams:
             raise VideoDecodeError(f"{name} holds no video, only {_stream_kinds(container)}: give a video file")
-        streams[0].thread_type = "AUTO"
+        decoder = streams[0].codec_context
+        if decoder is None:
+            raise VideoDecodeError(f"{name} holds video of an unknown kind: encode it anew, as with H.264")
+        limits.check_pixels(name, decoder.height, decoder.width)
+        decoder.thread_type = "AUTO"
+        decoder.options = bound
         yield container, streams[0]
     file.seek(start)
+
+
+def _check_counts(file: Any, name: str) -> None:
+    """Refuse an mp4 file that announces more frames than it has bytes: FFmpeg makes room for all of them."""
+    start, size = file.tell(), _count_bytes(file)
+    for path in FRAME_COUNTS:
+        for place in _find_boxes(file, start + size, path):
+            file.seek(place + (8 if path[-1] == b"stsz" else 4))
+            count = int.from_bytes(file.read(4), "big")
+            if count > size:
+                raise VideoDecodeError(f"{name} announces {count} frames in {size} bytes: give a complete video file")
+        file.seek(start)
+
+
+def _find_boxes(file: Any, end: int, path: Sequence[bytes]) -> list[int]:
+    """Where the content of the boxes at the end of `path` starts, from the position of the file up to `end`."""
+    found: list[int] = []
+    while (start := file.tell()) + 8 <= end:
+        length, kind = struct.unpack(">I4s", file.read(8))
+        if length == 1:
+            length = int.from_bytes(file.read(8), "big")
+        stop = min(start + length, end) if length else end
+        if kind == path[0]:
+            found += [file.tell()] if len(path) == 1 else _find_boxes(file, stop, path[1:])
+        if stop < start + 8:
+            break
+        file.seek(stop)
+    return found
 
 
 def _stream_kinds(container: Any) -> str:
@@ -522,13 +722,17 @@ def _decode_packet(packet: Any) -> list[Any]:
         return []
 
 
-def _scan(file: Any, name: str) -> VideoInfo:
+def _scan(file: Any, name: str, limits: VideoLimits) -> VideoInfo:
     """Describe all frames of a video file from its packets; only the first frame is decoded."""
     first = None
     times: list[float | None] = []
-    num_packets = 0
-    with _video_stream(file, name) as (container, stream):
-        for packet in _packets(container, stream):
+    num_packets, num_bytes = 0, _count_bytes(file)
+    with _video_stream(file, name, limits) as (container, stream):
+        for number, packet in enumerate(_packets(container, stream)):
+            if number > num_bytes:  # and the one that ends the stream
+                raise VideoDecodeError(
+                    f"{name} has more frames than its {num_bytes} bytes: give a complete video file"
+                )
             num_packets += packet.size > 0
             if packet.size and not packet.is_discard:
                 times.append(None if packet.pts is None else float(packet.pts * stream.time_base))
@@ -536,14 +740,20 @@ def _scan(file: Any, name: str) -> VideoInfo:
                 first = next(iter(_decode_packet(packet)), None)
         rate = stream.average_rate or stream.guessed_rate
         if first is None or not times:
-            raise VideoDecodeError(f"{name} has no frame that can be decoded: give a complete video file")
+            raise _no_frame(name, limits)
+        limits.check_pixels(name, first.height, first.width)
         if num_packets < stream.frames:
             warnings.warn(
                 f"{name} holds {num_packets} of the {stream.frames} frames that it announces: it may be cut off",
                 stacklevel=2,
             )
-        height, width = (first.width, first.height) if first.rotation % 180 else (first.height, first.width)
+        height, width = _upright_size(first)
     return _describe(times, height, width, None if rate is None else float(rate))
+
+
+def _no_frame(name: str, limits: VideoLimits) -> VideoDecodeError:
+    within = "" if limits.max_pixels is None else f" within {limits.max_pixels / 1e6:.3g} million pixels"
+    return VideoDecodeError(f"{name} has no frame that can be decoded{within}: give a complete video file")
 
 
 def _describe(times: list[float | None], height: int, width: int, fps: float | None) -> VideoInfo:
@@ -562,72 +772,90 @@ def _describe(times: list[float | None], height: int, width: int, fps: float | N
     return VideoInfo(total, height, width, fps, timestamps[-1] + 1 / fps, list(range(total)), timestamps)
 
 
-def _decode_video(file: Any, name: str, choose: Callable[[VideoInfo], list[int]]) -> tuple[np.ndarray, VideoInfo]:
+def _decode_video(file: Any, name: str, choose: Choose, limits: VideoLimits) -> tuple[np.ndarray, VideoInfo]:
     """Decode the frames of a video file that `choose` takes from its description."""
-    known = _scan(file, name)
-    indices = choose(known)
+    known = _scan(file, name, limits)
+    indices = choose(known, name)
     everything = len(indices) == known.total_num_frames
-    frames, times = decode_frames(file, name, None if everything else set(indices))
+    frames, times = decode_frames(file, name, None if everything else set(indices), limits)
     if not frames:
-        raise VideoDecodeError(f"{name} has no frame that can be decoded: give a complete video file")
+        raise _no_frame(name, limits)
     if everything or len(frames) < len(indices):
         # Packets and frames differ in number: the file is damaged, or of a kind that hides frames.
         if len(times) != known.total_num_frames:
             known = _describe(times, known.height, known.width, known.fps)
-            indices = choose(known)
+            indices = choose(known, name)
             if not everything:
-                frames, times = decode_frames(file, name, set(indices))
+                frames, times = decode_frames(file, name, set(indices), limits)
     return _stack_and_release(frames), known.take(indices)
 
 
-def decode_frames(file: Any, name: str, wanted: set[int] | None) -> tuple[list[np.ndarray], list[float | None]]:
+def decode_frames(
+    file: Any, name: str, wanted: set[int] | None, limits: VideoLimits = DEFAULT_LIMITS
+) -> tuple[list[np.ndarray], list[float | None]]:
     """Decode the `wanted` frames of a file (None: all), and the times of all frames up to the last of them."""
     frames: list[np.ndarray] = []
     times: list[float | None] = []
-    for frame, time in _iter_decoded(file, name, wanted):
+    for frame, time in _iter_decoded(file, name, wanted, limits):
         if frame is not None:
             frames.append(frame)
         times.append(time)
     return frames, times
 
 
-def _iter_decoded(file: Any, name: str, wanted: set[int] | None) -> Iterator[tuple[np.ndarray | None, float | None]]:
+def _iter_decoded(
+    file: Any, name: str, wanted: set[int] | None, limits: VideoLimits
+) -> Iterator[tuple[np.ndarray | None, float | None]]:
     """The pixels, where a frame is wanted, and the time of each frame of a file up to the last wanted one."""
     last = None if wanted is None else max(wanted)
-    shape = None
+    size = None
     index = 0
-    with _video_stream(file, name) as (container, stream):
+    with _video_stream(file, name, limits) as (container, stream):
         for packet in _packets(container, stream):
             for frame in _decode_packet(packet):
-                pixels = _upright(frame) if wanted is None or index in wanted else None
-                if pixels is not None:
-                    shape = shape or pixels.shape
-                    if pixels.shape != shape:
+                pixels = None
+                if wanted is None or index in wanted:
+                    found = _upright_size(frame)
+                    if size is None:
+                        limits.check_pixels(name, *found)
+                        size = found
+                    if found != size:
                         raise VideoDecodeError(
-                            f"{name} changes its frame size from {shape[1]}x{shape[0]} to {_size(pixels)}: encode it "
-                            "with one size"
+                            f"{name} changes its frame size from {size[1]}x{size[0]} to {found[1]}x{found[0]}: encode "
+                            "it with one size"
                         )
+                    pixels = _upright(frame)
                 yield pixels, frame.time
                 index += 1
             if last is not None and index > last:
                 return
 
 
-def _iter_file(video: Any, wanted: set[int]) -> Iterator[np.ndarray]:
+def _iter_file(video: Any, wanted: set[int], limits: VideoLimits) -> Iterator[np.ndarray]:
     """The wanted frames of a file that `open_binary` opens, one after the other."""
-    with open_binary(video) as (file, name):
+    with open_binary(video, limits) as (file, name):
         count = 0
-        for frame, _ in _iter_decoded(file, name, wanted):
+        for frame, _ in _iter_decoded(file, name, wanted, limits):
             if frame is not None:
                 count += 1
                 yield frame
         if not count:
-            raise VideoDecodeError(f"{name} has no frame that can be decoded: give a complete video file")
+            raise _no_frame(name, limits)
 
 
 def _upright(frame: Any) -> np.ndarray:
     """RGB pixels (height, width, 3) of a PyAV frame, turned as its metadata says."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90 % 4)
+    return np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(frame))
+
+
+def _upright_size(frame: Any) -> tuple[int, int]:
+    """(height, width) of what `_upright` gives."""
+    return (frame.width, frame.height) if _quarter_turns(frame) % 2 else (frame.height, frame.width)
+
+
+def _quarter_turns(frame: Any) -> int:
+    """Quarter turns to the left that bring a PyAV frame upright; other angles are rounded to these."""
+    return round(frame.rotation / 90) % 4
 
 
 @contextmanager
@@ -654,19 +882,19 @@ def write_video(path: str | os.PathLike, frames: Iterable[np.ndarray], fps: floa
     Args:
         path: of the file; it appears only when it is complete.
         frames: uint8 arrays (height, width, 3) of one size; they may come from a generator.
-        fps: frames per second.
+        fps: frames per second; below 0.001 and above 1000, which players do not show, the nearest of these.
 
     Raises:
         ValueError: no frames, or frames of different sizes or another type.
         FileNotFoundError: the folder of `path` does not exist.
     """
     av = _import_av()
-    if not fps > 0:
-        raise ValueError(f"fps must be positive, got {fps}")
+    _check_positive("fps", fps)
+    rate = Fraction(min(max(fps, 1e-3), 1000)).limit_denominator(1001)
     shape = None
     with replacing(path) as temporary:
         with av.open(str(temporary), "w", format="mp4", options={"movflags": "faststart"}) as container:
-            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+            stream = container.add_stream("libx264", rate=rate)
             stream.pix_fmt = "yuv420p"
             for index, frame in enumerate(frames):
                 if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[-1] != 3:

@@ -4,6 +4,7 @@
 
 import importlib
 import os
+import signal
 import sys
 import time
 import types
@@ -11,6 +12,7 @@ import types
 import app
 import decoding
 import gradio as gr
+import hostile_videos
 import pytest
 import segmenters
 import yaml
@@ -19,6 +21,13 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 from settings import Refusal, Settings, read_settings
 from storage import Storage
+
+BOMBS = {
+    "picture.png": lambda: hostile_videos.png_bomb(30_000),
+    "picture.gif": lambda: hostile_videos.gif_bomb(9000),
+    "clip.mp4": lambda: hostile_videos.jpeg_bomb(16_000),
+    "frames.mp4": lambda: hostile_videos.many_samples(10**9),
+}
 
 
 def test_settings_come_from_the_environment():
@@ -54,13 +63,42 @@ def test_only_this_user_can_read_the_files(storage):
     assert storage.root.stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("code", ["import os; os.abort()", "x = bytearray(10**11)", "while True: pass"])
+DEATHS = [f"import os; os.kill(os.getpid(), {number})" for number in (signal.SIGABRT, signal.SIGKILL, signal.SIGSEGV)]
+
+
+@pytest.mark.parametrize("code", [*DEATHS, "x = bytearray(10**11)", "while True: pass"])
 def test_a_decoder_that_dies_is_one_refusal(code, small_clip, tmp_path, monkeypatch):
     child = tmp_path / "child.py"
     child.write_text(code)
-    monkeypatch.setattr(decoding, "CHILD", child)
-    with pytest.raises(Refusal, match="give a smaller"):
-        decoding.decode(small_clip, 6, Settings(decode_seconds=5), tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding, "CHILD", child)
+        with pytest.raises(Refusal, match="give a smaller"):
+            decoding.decode(small_clip, 6, Settings(decode_seconds=5), tmp_path)
+    assert len(decoding.decode(small_clip, 6, Settings(), tmp_path).frames) == 64
+
+
+@pytest.mark.parametrize(
+    "limits, message",
+    [
+        ({"max_pixels": 57_599}, "The video has 320 x 180 pixels, and 0.0576 million are the limit: scale it down."),
+        ({"max_seconds": 10}, "The video lasts 11 seconds, and 10 are the limit: give a shorter one."),
+        (
+            {"max_frames": 32},
+            "The video would give 64 frames, and 32 are the limit: take fewer, at most 3 in a second.",
+        ),
+        ({"max_megabytes": 0}, r"The video has at least [0-9]+ bytes, and 0 are the limit: give a smaller file."),
+    ],
+)
+def test_the_operator_sets_what_is_too_large(limits, message, small_clip, tmp_path):
+    with pytest.raises(Refusal, match=f"^{message}$"):
+        decoding.decode(small_clip, 6, Settings(**limits), tmp_path)
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_bombs_are_refused_in_one_sentence(name, tmp_path):
+    (tmp_path / name).write_bytes(BOMBS[name]())
+    with pytest.raises(Refusal, match=r"^The video (has|is|announces) [^\n]*[.]$"):
+        decoding.decode(tmp_path / name, 6, Settings(), tmp_path)
 
 
 def test_memory_of_the_decoder_is_bounded(large_clip, tmp_path):

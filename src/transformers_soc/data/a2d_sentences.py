@@ -20,8 +20,8 @@ import numpy as np
 from datasets import Dataset, IterableDataset
 from transformers.utils import logging
 
-from ..video_io import VideoInfo, probe_video
-from .tables import Item, build_table, choose_split, read_csv, require
+from ..video_io import DEFAULT_LIMITS, VideoInfo, probe_video
+from .tables import Item, below, build_table, choose_split, read_csv, require
 
 logger = logging.get_logger(__name__)
 
@@ -131,12 +131,12 @@ def _list_items(root: Path, expressions: Sequence[tuple[str, int, str]], on_erro
     read = cache(_read_header)  # the sentences of a video share its files
     items: list[Item] = []
     for video, instance, expression in expressions:
-        folder = root / MASKS / video
+        folder = below(root / MASKS, video)
         named = {"video": video, "instance": instance, "expression": expression}
         known = len(items)
         for path in sorted(folder.glob("*.h5")) or [folder / "00001.h5"]:
             try:
-                instances, height, width = read(path)
+                instances, height, width = read(below(root / MASKS, video, path.name))
             except (OSError, ValueError) as error:
                 if on_error == "raise":
                     raise
@@ -162,7 +162,7 @@ def _make_row(item: Item, root: str, split_name: str) -> dict[str, Any]:
         raise ValueError(item["error"])
     video, instance, frame = item["video"], item["instance"], item["frame"]
     masks = Path(root, MASKS, video, f"{frame:05d}.h5")
-    path = require(Path(root, VIDEOS, f"{video}.mp4"), "a video of the data set")
+    path = require(below(Path(root, VIDEOS), f"{video}.mp4"), "a video of the data set")
     info = _probe(str(path))
     if not 1 <= frame <= info.total_num_frames:
         raise ValueError(f"{str(masks)!r} belongs to no frame: {str(path)!r} has {info.total_num_frames}")
@@ -223,13 +223,23 @@ def _open_masks(path: Path) -> Iterator[tuple[list[int], Any]]:
     require(path, "the masks of an annotated frame")
     try:
         with h5py.File(path, "r") as file:
+            if any(_leads_out(file, name) for name in ("instance", "reMask")):
+                raise ValueError(f"{str(path)!r} holds no masks but points to other files; get the file anew")
+            DEFAULT_LIMITS.check_pixels(repr(str(path)), *file["reMask"].shape[-2:])
+            DEFAULT_LIMITS.check_pixels(repr(str(path)), 1, file["instance"].size)
             instances = [int(instance) for instance in np.ravel(file["instance"])]
             masks = file["reMask"]
             if masks.ndim not in (2, 3) or (masks.shape[0] if masks.ndim == 3 else 1) != len(instances):
                 raise ValueError(f"{str(path)!r} has {len(instances)} instances, but masks {masks.shape}")
             yield instances, masks
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{str(path)!r} has no masks that can be read ({error}); get the file anew") from error
+
+
+def _leads_out(file: Any, name: str) -> bool:
+    """Whether the content of a data set may lie in other files."""
+    linked = isinstance(file.get(name, getlink=True), _import_h5py().ExternalLink)
+    return linked or file[name].is_virtual or file[name].external is not None
 
 
 def _import_h5py() -> Any:

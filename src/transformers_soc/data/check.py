@@ -17,7 +17,7 @@ from ..video_io import IMAGE_SUFFIXES, probe_video
 from . import a2d_sentences, jhmdb_sentences, long_rvos, mevis, refcoco, refer_davis, refer_youtube_vos, revos
 from .meta_expressions import read_videos
 from .official import OFFICIAL, Official
-from .tables import ARCHIVES, image_size, read_csv, read_json
+from .tables import ARCHIVES, below, image_size, read_csv, read_json
 
 VIDEO_SUFFIX = ".mp4"
 
@@ -148,11 +148,12 @@ class Survey:
             return
         absent, lost, images = [], [], []
         for folder, stems in folders.items():
-            path = self.root / name / folder
-            if not path.is_dir():
+            try:
+                path = below(self.root / name, folder)
+                present = set(os.listdir(path))
+            except (OSError, ValueError):
                 absent.append(folder)
                 continue
-            present = set(os.listdir(path))
             lost += [f"{folder}/{stem}{suffix}" for stem in stems if stem + suffix not in present]
             images += [path / file for file in sorted(present) if file.endswith(suffix)]
         self._note_lost(f"folders in {name!r}", absent, len(folders))

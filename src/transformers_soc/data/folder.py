@@ -18,7 +18,6 @@ Images of masks are named as those of the frames; for a video file, by the numbe
 an image of masks shows no object.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from datasets import Dataset
 from ..video_io import IMAGE_SUFFIXES, list_frames, masks_to_rle, probe_video
 from .pixels import read_label_image
 from .schema import COMMON_FEATURES
+from .tables import below, list_files, read_json
 
 SENTENCES = "sentences.json"
 FIELDS: dict[str, type] = {"video": str, "expression": str, "objects": list, "kind": str, "category": str}
@@ -94,7 +94,7 @@ def load_folder(root: str | Path, split: str = "train") -> Dataset:
 def _read_entries(root: Path, split: str) -> list[dict[str, Any]]:
     """The checked sentences of a split."""
     path = root / SENTENCES
-    splits = json.loads(path.read_text(encoding="utf-8"))
+    splits = read_json(path, "the sentences of each split")
     if not isinstance(splits, dict) or split not in splits:
         known = ", ".join(splits) if isinstance(splits, dict) else "none"
         raise ValueError(f"{path} has no split {split!r}; its splits are {known}")
@@ -113,13 +113,17 @@ def _read_entries(root: Path, split: str) -> list[dict[str, Any]]:
 
 def _read_video(root: Path, name: str) -> dict[str, Any]:
     """The columns of the common schema that describe one video."""
-    folder = root / "videos" / name
-    files = [folder] if folder.exists() else [path for path in folder.parent.iterdir() if path.stem == name]
+    folder = below(root / "videos", name)
+    files = [folder] if folder.exists() else [path for path in folder.parent.iterdir() if path.stem == folder.name]
     if len(files) != 1:
         found = "several" if files else "no"
         raise FileNotFoundError(f"there are {found} videos {str(folder)!r}: put one file or folder of frames there")
-    info = probe_video(files[0])
+    if files[0].is_dir():
+        list_files(files[0])
+    else:
+        below(folder.parent, files[0].name)
     frames = [str(path) for path in list_frames(files[0])] if files[0].is_dir() else [str(files[0])]
+    info = probe_video(files[0])
     indices = list(range(info.total_num_frames))
     names = [Path(path).stem for path in frames] if files[0].is_dir() else [str(index) for index in indices]
     return {
@@ -135,12 +139,13 @@ def _read_video(root: Path, name: str) -> dict[str, Any]:
 
 def _read_codes(root: Path, name: str, video: dict[str, Any]) -> ObjectCodes:
     """The masks of one video."""
-    folder = root / "masks" / name
+    folder = below(root / "masks", name)
     if not folder.is_dir():
         raise FileNotFoundError(f"the folder of masks {str(folder)!r} does not exist")
     codes: ObjectCodes = {}
     sources = [(None, folder)] + [(path.name, path) for path in sorted(folder.iterdir()) if path.is_dir()]
     for item, source in sources:
+        list_files(source)
         for path in sorted(path for path in source.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES):
             frame = _frame_index(path, video)
             for own, mask in _read_objects(path, item, video).items():

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, IterableDataset
 
-from ..video_io import replacing
-from .tables import Item, build_table, choose_split, frame_paths, image_size, read_csv, read_json, require
+from ..video_io import DEFAULT_LIMITS, replacing
+from .tables import Item, below, build_table, choose_split, frame_paths, image_size, read_csv, read_json, require
 
 EXPRESSION_FILE = "jhmdb_annotation.txt"
 IMAGES = "Rename_Images"
@@ -156,7 +156,7 @@ def _draw_items(root: Path, expressions: Mapping[str, str], seed: int, short_vid
 
 def _places(root: Path, action: str, video: str) -> tuple[Path, Path]:
     """The folder of frames and the file of masks."""
-    return root / IMAGES / action / video, root / MASKS / action / video / MASK_FILE
+    return below(root / IMAGES, action, video), below(root / MASKS, action, video, MASK_FILE)
 
 
 def _count_frames(images: Path, masks: Path) -> int:
@@ -222,6 +222,7 @@ def _masks_shape(path: Path) -> tuple[int, int, int]:
     if len(shapes.get(MASK_KEY, ())) not in (2, 3):
         raise ValueError(f"{str(path)!r} has no {MASK_KEY} (height, width, frames); get the file anew")
     height, width, *frames = shapes[MASK_KEY]
+    DEFAULT_LIMITS.check_pixels(f"{str(path)!r}, all masks together,", height * max(frames, default=1), width)
     return height, width, frames[0] if frames else 1  # the format drops a last axis of one
 
 

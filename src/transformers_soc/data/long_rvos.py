@@ -14,7 +14,6 @@ The official loader takes 255 for the object, the official evaluation all that i
 other values than 0 and 255 in the first mask of an object are an error: masks of 0 and 1 would be read as empty.
 """
 
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ from .meta_expressions import (
     read_videos,
     video_folders,
 )
-from .tables import build_table, choose_split, require
+from .tables import below, build_table, choose_split, list_files, require
 
 logger = logging.get_logger(__name__)
 
@@ -110,12 +109,12 @@ def _make_row(item: Mapping[str, str], folder: str, hidden: bool, columns: Mappi
     known = isinstance(entry.get("obj_id"), (str, int))
     with naming(item, columns) as row:
         row |= {"expression": entry["exp"], "expression_type": entry.get("type")}
-        row |= frame_columns(Path(folder, "JPEGImages", item["video"]), video)
+        row |= frame_columns(Path(folder, "JPEGImages"), item["video"], video)
         if hidden:
             return row | hidden_columns() | {"object_ids": [str(entry["obj_id"])] if known else []}
         if not known:
             raise ValueError(f"{str(meta)!r} gives the obj_id {entry.get('obj_id')!r}, not that of one object")
-        return row | _mask_columns(Path(folder, "Annotations", item["video"], str(entry["obj_id"])), row)
+        return row | _mask_columns(below(Path(folder, "Annotations"), item["video"], str(entry["obj_id"])), row)
 
 
 def _mask_columns(folder: Path, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -136,7 +135,7 @@ def _mask_paths(folder: Path, names: Sequence[str]) -> list[str | None]:
     """The mask of an object for each frame, None where there is none."""
     if not folder.is_dir():
         raise ValueError(f"the object {folder.name!r} is unknown: it has no folder of masks {str(folder)!r}")
-    present = {file for file in os.listdir(folder) if file.endswith(".png")}
+    present = {file for file in list_files(folder) if file.endswith(".png")}
     paths = [str(folder / f"{name}.png") if f"{name}.png" in present else None for name in names]
     first = next(filter(None, paths), None)
     if first is None:

@@ -12,7 +12,7 @@ import numpy as np
 from transformers.utils import logging
 
 from .pixels import read_label_image
-from .tables import frame_paths, image_size, numeric_order, read_json, require
+from .tables import below, frame_paths, image_size, numeric_order, read_json, require
 
 logger = logging.get_logger(__name__)
 
@@ -32,7 +32,7 @@ def read_videos(path: Path) -> Videos:
     if not isinstance(videos, dict):
         raise ValueError(f"{str(path)!r} has no 'videos'; get the file anew")
     for video_id, video in videos.items():
-        if not (isinstance(video, dict) and isinstance(video.get("expressions"), dict) and video.get("frames")):
+        if not (isinstance(video, dict) and isinstance(video.get("expressions"), dict) and _are_names(video)):
             raise ValueError(f"{str(path)!r}: {video_id!r} lacks 'expressions' or 'frames'; get the file anew")
         for expression_id, entry in video["expressions"].items():
             if not (isinstance(entry, dict) and isinstance(entry.get("exp"), str)):
@@ -40,6 +40,12 @@ def read_videos(path: Path) -> Videos:
                     f"{str(path)!r}: expression {expression_id!r} of {video_id!r} lacks 'exp'; get the file anew"
                 )
     return videos
+
+
+def _are_names(video: Mapping[str, Any]) -> bool:
+    """Whether a video lists names of frames."""
+    names = video.get("frames")
+    return isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
 
 
 def read_once(path: Path, remedy: str) -> Any:
@@ -79,10 +85,13 @@ def video_folders(folders: Sequence[Path], videos: Collection[str]) -> list[Path
     return [path for folder in folders for path in (folder / name for name in videos) if path.is_dir()]
 
 
-def frame_columns(folder: Path, video: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that describe the frames of a video; the size is that of the first one, where the meta lacks it."""
+def frame_columns(frames: Path, name: str, video: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The columns that describe the frames of the video `name`, whose folder lies in `frames`; the size is that of the
+    first one, where the meta lacks it.
+    """
     names = sorted(video["frames"])
-    paths = frame_paths(folder, names)
+    paths = frame_paths(below(frames, name), names)
     height, width = image_size(paths[0])
     return {
         "frames": paths,

@@ -36,7 +36,7 @@ from .meta_expressions import (
     read_videos,
     video_folders,
 )
-from .tables import build_table, choose_split, frame_paths, require
+from .tables import below, build_table, choose_split, frame_paths, require
 
 logger = logging.get_logger(__name__)
 
@@ -130,10 +130,9 @@ def _make_row(
     """A row of the table; `masks` is a mask_dict, a folder of PNGs, or None: hidden."""
     video = read_video(Path(meta), item["video"])
     entry = video["expressions"][item["expression"]]
-    audio = Path(folder, str(entry.get("audio") or ""))
     with naming(item, columns) as row:
-        row["audio_path"] = str(audio) if audio.is_file() else None
-        row |= {"expression": entry["exp"], **frame_columns(Path(folder, "JPEGImages", item["video"]), video)}
+        row["audio_path"] = _find_audio(folder, entry.get("audio"))
+        row |= {"expression": entry["exp"], **frame_columns(Path(folder, "JPEGImages"), item["video"], video)}
         if masks is None:
             return row | hidden_columns()
         if columns["dataset_version"] == "v1" and not entry.get("obj_id"):
@@ -143,12 +142,21 @@ def _make_row(
         return row | rle_columns(Path(masks), entry, row)
 
 
+def _find_audio(folder: str, name: Any) -> str | None:
+    """The path of the spoken expression, where the folder has it; what lies elsewhere is not looked for."""
+    try:
+        path = below(folder, str(name or ""))
+    except ValueError:
+        return None
+    return str(path) if path.is_file() else None
+
+
 def _png_columns(masks: Path, entry: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
     """The columns of targets and masks of the converted form."""
     objects = [str(value) for value in entry.get("obj_id") or []]
     if not all(value.isdecimal() for value in objects):
         raise ValueError(f"obj_id {objects} are not numbers from 0")
-    paths = frame_paths(masks / row["video_id"], row["frame_names"], ".png")
+    paths = frame_paths(below(masks, row["video_id"]), row["frame_names"], ".png")
     values = {int(value) + 1 for value in objects}
     target = any(values.intersection(label_values(path)) for path in paths)
     if objects and not target:

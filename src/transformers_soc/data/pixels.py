@@ -7,9 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from ..video_io import IMAGE_SUFFIXES, VideoDecodeError, decode_frames, open_binary, read_video, stack_frames
+from ..video_io import (
+    DEFAULT_LIMITS,
+    IMAGE_SUFFIXES,
+    VideoDecodeError,
+    decode_frames,
+    open_binary,
+    open_image,
+    read_video,
+    stack_frames,
+)
 from .a2d_sentences import read_instance_mask
 from .jhmdb_sentences import read_puppet_mask
 from .moving_shapes import PREFIX, render_frames
@@ -69,6 +77,7 @@ def read_masks(row: Row, indices: Sequence[int]) -> np.ndarray:
         ValueError: a mask format that cannot be read, masks of another size than the row says, or corrupt ones.
     """
     size = (row["height"], row["width"])
+    DEFAULT_LIMITS.check_pixels(f"{row['sample_id']}: a mask", *size)
     masks = np.zeros((len(indices), *size), bool)
     for index in set(indices):
         found = _read_mask(row, index)
@@ -125,6 +134,7 @@ def rle_runs(code: Mapping[str, Any], size: tuple[int, int] | None = None) -> np
     height, width = code["size"]
     if size not in (None, (height, width)):
         raise ValueError(f"its size is {(height, width)}, that of the frames {size}")
+    DEFAULT_LIMITS.check_pixels("it", height, width)
     counts = code["counts"]
     # A number is a group of characters with 5 bits each, the lowest first; bit 6 says that the group goes on.
     digits = np.frombuffer(counts if isinstance(counts, bytes) else counts.encode(), np.uint8).astype(np.int64) - 48
@@ -146,13 +156,8 @@ def rle_runs(code: Mapping[str, Any], size: tuple[int, int] | None = None) -> np
 
 def read_label_image(path: str | Path) -> np.ndarray:
     """Labels (height, width) of a palette or grey image; of a colour image, 1 where it is not black."""
-    try:
-        with Image.open(path) as image:
-            labels = np.asarray(image)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise ValueError(f"{str(path)!r} is not a whole image: {error}; get the file anew") from error
+    with open_binary(path) as (file, name), open_image(file, name) as image:
+        labels = np.asarray(image)
     return labels if labels.ndim == 2 else labels[..., :3].max(-1).clip(max=1)
 
 

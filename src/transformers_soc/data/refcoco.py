@@ -19,8 +19,9 @@ from datasets import Dataset, IterableDataset
 from pycocotools import mask as coco_mask
 from transformers.utils import logging
 
+from ..video_io import DEFAULT_LIMITS
 from .pixels import rle_runs
-from .tables import build_table, choose_split, numeric_order, read_json, require
+from .tables import below, build_table, choose_split, numeric_order, read_json, require
 
 logger = logging.get_logger(__name__)
 
@@ -222,7 +223,7 @@ def _make_row(
         raise ValueError(f"{sample_id}: the image {item['video_id']} is not in the file of annotations")
     if annotation is None:
         raise ValueError(f"{sample_id}: the object {item['object_id']} is not in the file of annotations")
-    path = require(Path(images) / image["file_name"], f"the image of {sample_id}")
+    path = require(below(images, image["file_name"]), f"the image of {sample_id}")
     return {
         "dataset": dataset,
         "dataset_version": version,
@@ -248,7 +249,11 @@ def _make_row(
 
 def _run_lengths(segmentation: Any, height: int, width: int, sample_id: str) -> dict[str, Any]:
     """The code of a mask that is given as polygons, of which all parts count, or as run lengths."""
+    DEFAULT_LIMITS.check_pixels(f"{sample_id}: the mask", height, width)
     if isinstance(segmentation, list):
+        reach = 4 * max(height, width)  # pycocotools draws every point between two corners
+        if not all(abs(place) <= reach for part in segmentation for place in part):
+            raise ValueError(f"{sample_id}: the outline of the object lies far from the image")
         # pycocotools takes four numbers for a box, and two points enclose nothing.
         segmentation = [part for part in segmentation if len(part) >= 6]
     if not segmentation:

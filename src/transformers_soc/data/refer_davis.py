@@ -23,7 +23,7 @@ from transformers.utils import logging
 
 from .meta_expressions import read_videos, video_folders
 from .refer_youtube_vos import expression_items, make_row
-from .tables import build_table, choose_split, read_json, require
+from .tables import below, build_table, choose_split, read_json, require
 
 logger = logging.get_logger(__name__)
 
@@ -170,11 +170,11 @@ def _make_listed_row(
 ) -> dict[str, Any]:
     """A row whose frames are those of the folders of the video."""
     video_id = item["video_id"]
-    frames = require(Path(frames_folder) / video_id, "the frames of the video").glob("*.jpg")
-    masks = require(Path(masks_folder) / video_id, "the masks of the video").glob("*.png")
+    frames = require(below(frames_folder, video_id), "the frames of the video").glob("*.jpg")
+    masks = require(below(masks_folder, video_id), "the masks of the video").glob("*.png")
     names = sorted({path.stem for path in (*frames, *masks)})
     if not names:
-        raise FileNotFoundError(f"{str(Path(frames_folder) / video_id)!r} has no frames; unpack DAVIS anew")
+        raise FileNotFoundError(f"{str(below(frames_folder, video_id))!r} has no frames; unpack DAVIS anew")
     listed = {**item, "frame_names": names}
     return _make_annotated_row(listed, columns, frames_folder, masks_folder, "its folder of frames or masks")
 

@@ -19,7 +19,7 @@ from datasets import Dataset, IterableDataset
 from transformers.utils import logging
 
 from .meta_expressions import Videos, label_values, read_videos
-from .tables import build_table, choose_split, frame_paths, image_size, numeric_order, read_json, require
+from .tables import below, build_table, choose_split, frame_paths, image_size, numeric_order, read_json, require
 
 logger = logging.get_logger(__name__)
 
@@ -172,7 +172,7 @@ def make_row(
         ValueError: the video does not have the object.
     """
     video_id, expression_id, names = item["video_id"], item["expression_id"], item["frame_names"]
-    frames = frame_paths(Path(frames_folder) / video_id, names, listed_by=listed_by)
+    frames = frame_paths(below(frames_folder, video_id), names, listed_by=listed_by)
     height, width = image_size(frames[0])
     row = {
         "video_id": video_id,
@@ -191,7 +191,7 @@ def make_row(
     }
     if masks_folder is None:
         return row
-    folder = require(Path(masks_folder) / video_id, "the masks of the video")
+    folder = require(below(masks_folder, video_id), "the masks of the video")
     masks = frame_paths(folder, names, ".png", listed_by)
     _check_object(item, masks)
     target = {

@@ -88,7 +88,7 @@ def _make_row(item: Mapping[str, str], root: str, columns: Mapping[str, str]) ->
         if kind not in range(len(EXPRESSION_TYPES)):
             raise ValueError(f"{str(meta)!r} gives the expression the type_id {kind!r}; known are 0, 1 and 2")
         row |= {"expression": entry["exp"], "expression_type": EXPRESSION_TYPES[kind]}
-        row |= frame_columns(Path(root, "JPEGImages", item["video"]), video)
+        row |= frame_columns(Path(root, "JPEGImages"), item["video"], video)
         return row | rle_columns(Path(root, "mask_dict.json"), entry, row)
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from datasets import Dataset, IterableDataset, NamedSplit
 from datasets.exceptions import DatasetGenerationError
-from PIL import Image, UnidentifiedImageError
 from transformers.utils import logging
 
+from ..video_io import open_binary, open_image
 from .schema import COMMON_FEATURES
 
 logger = logging.get_logger(__name__)
@@ -59,11 +59,33 @@ def require(path: Path, remedy: str) -> Path:
     raise FileNotFoundError(f"{str(path)!r} is missing: it should hold {remedy}")
 
 
+def below(folder: str | Path, *names: str) -> Path:
+    """
+    A path that a file of a data set names below a folder, which it may not leave, by `..` or by links.
+
+    The folder itself may be a link: the user puts data on another disk so.
+
+    Raises:
+        ValueError: the path leads out of the folder.
+    """
+    path = Path(folder, *names)
+    try:
+        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    except ValueError:  # a NUL character
+        inside = False
+    if not inside:
+        raise ValueError(
+            f"{str(Path(*names))!r} leads out of {str(folder)!r}: files of a data set must lie below it, also those "
+            "that are links; copy them there"
+        )
+    return path
+
+
 def read_json(path: Path, remedy: str) -> Any:
     """Content of a JSON file, which must exist and be whole."""
     try:
         return json.loads(require(path, remedy).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{str(path)!r} is not valid JSON ({error}); get the file anew") from error
 
 
@@ -94,11 +116,8 @@ def read_csv(path: Path, columns: Sequence[str], remedy: str, header: bool = Tru
 @lru_cache(maxsize=65536)
 def image_size(path: str) -> tuple[int, int]:
     """(height, width) of an image file, from its header."""
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except UnidentifiedImageError as error:
-        raise ValueError(f"{path!r} is not an image that can be read; get the file anew") from error
+    with open_binary(path) as (file, name), open_image(file, name) as image:
+        return image.height, image.width
 
 
 def numeric_order(name: str) -> tuple[int, int, str]:
@@ -191,11 +210,25 @@ def _rows(
             yield dict.fromkeys(COMMON_FEATURES) | row
 
 
+def list_files(folder: Path) -> set[str]:
+    """
+    The names in the folder of a video.
+
+    Raises:
+        ValueError: one of them is a link that leads out of the folder of all videos.
+    """
+    with os.scandir(folder) as entries:
+        linked = {entry.name: entry.is_symlink() for entry in entries}
+    for name in (name for name, link in linked.items() if link):
+        below(folder.parent, folder.name, name)
+    return set(linked)
+
+
 def frame_paths(
     folder: Path, names: Sequence[str], suffix: str = ".jpg", listed_by: str = "the meta file"
 ) -> list[str]:
     """Absolute paths of the named frames of a folder; a missing one is an error that names it, and who lists it."""
-    present = set(os.listdir(require(folder, "the frames of the video")))
+    present = list_files(require(folder, "the frames of the video"))
     missing = [name for name in names if name + suffix not in present]
     if missing:
         raise FileNotFoundError(f"{str(folder / (missing[0] + suffix))!r} is missing, a frame that {listed_by} lists")
@@ -203,10 +236,12 @@ def frame_paths(
 
 
 __all__ = [
+    "below",
     "build_table",
     "choose_split",
     "frame_paths",
     "image_size",
+    "list_files",
     "numeric_order",
     "read_csv",
     "read_json",
