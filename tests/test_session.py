@@ -320,7 +320,7 @@ def test_what_comes_too_late_is_refused(model):
 def test_training_models_and_too_long_videos_are_refused(model, monkeypatch):
     with pytest.raises(ValueError, match=r"model.eval\(\)"):
         SocVideoSession(tiny_model().train(), tiny_processor())
-    monkeypatch.setattr(module, "available_memory", lambda device: 10_000_000)
+    monkeypatch.setattr(module, "available_memory", lambda device: 5_000_000)
     with pytest.raises(ValueError, match=r"20 frames of 48x32 need about .* mode='clip'"):
         session(model, frames=noise(20, 32, 48))
     session(model, frames=noise(20, 32, 48), mode="clip", clip_frames=2, overlap=0)

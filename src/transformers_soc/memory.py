@@ -8,15 +8,14 @@ from pathlib import Path
 
 import torch
 
-# Upper estimate for float32: what grows with the video, per pixel of the model's input, and what does not. Measured with
-# benchmarks/memory.py: 59 bytes per pixel with Video-Swin-T, 130 with ResNet-50, whose maps are wider.
+# Upper estimate of what grows with the video, in float32, per pixel of the model's input. benchmarks/memory.py measures
+# 59 with Video-Swin-T and 130 with ResNet-50, whose maps are wider; the weights' size once more covers what is constant.
 BYTES_PER_PIXEL = 160
-BASE_BYTES = 400 * 10**6
 
 
 def estimate_memory(frames: int, height: int, width: int, parameters: int) -> int:
     """Upper estimate, in bytes, of the memory for one pass over `frames` padded frames of height x width pixels."""
-    return frames * height * width * BYTES_PER_PIXEL + 4 * parameters + BASE_BYTES
+    return frames * height * width * BYTES_PER_PIXEL + 4 * parameters
 
 
 def available_memory(device: torch.device) -> int | None:
