@@ -14,7 +14,7 @@ TRANSFORMERS = $$($(RUN) -c 'from importlib.metadata import version; print(versi
 export TOKENIZERS_PARALLELISM = false
 OFFLINE = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 
-.PHONY: help install demo picture test stress lint format typecheck common-tests package-test docs-test space-test browser clean
+.PHONY: help install demo picture test stress lint format typecheck common-tests package-test docs-test space-test browser matrix lock audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -87,6 +87,19 @@ browser: ## install Debian's Chromium with its driver, for space-test
 	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$as_root apt-get update -q && $$as_root apt-get install -q -y --no-install-recommends chromium chromium-driver; \
 	else echo "There is no Chromium with chromedriver here, and apt-get cannot be used: space-test will fail." >&2; fi
+
+matrix: ## run the tests with the oldest, the tested and the newest versions; downloads gigabytes
+	$(OFFLINE) $(PY) tools/check_matrix.py
+
+lock: $(INSTALLED) ## write the versions in .venv to constraints.txt
+	@{ echo "# Versions that passed all tests together, on Python 3.11 and Linux; \`make lock\` writes them, \`make audit\` looks them up."; \
+	   $(RUN) -m pip freeze --exclude-editable --exclude pip --exclude setuptools | sed 's/+cpu$$//'; } > constraints.txt.part
+	@mv constraints.txt.part constraints.txt
+
+# Fails where the service cannot be asked about a package, too.
+audit: ## look the versions of constraints.txt up among known vulnerabilities; needs the network
+	@$(PY) -m venv build/audit && build/audit/bin/pip install -q pip-audit
+	build/audit/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt
 
 clean: ## remove what the other targets made, but not .venv
 	rm -rf build demo dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
