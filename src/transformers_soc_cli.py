@@ -418,7 +418,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command = importlib.import_module(f"transformers_soc.cli.{options.command.replace('-', '_')}")
         return command.run(options) or 0
-    except (ValueError, OSError, TypeError, ImportError) as error:
+    except (ValueError, OSError, TypeError, ImportError, RecursionError) as error:
         if options.debug:
             raise
         message = " ".join(str(error).split()) or type(error).__name__

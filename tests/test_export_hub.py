@@ -212,7 +212,7 @@ def test_installed_config_renames_the_pipeline_of_the_folder(exported, tmp_path)
 def test_loading_asks_for_no_more_than_it_must(exported):
     """Of what transformers imports before it runs a folder's code; the rest is imported where it is needed."""
     asked = {name for path in exported.glob("*.py") for name in get_imports(path)} - sys.stdlib_module_names
-    assert asked <= {"torch", "transformers", "huggingface_hub", "numpy", "PIL"}
+    assert asked <= {"torch", "transformers", "huggingface_hub", "safetensors", "numpy", "PIL"}
 
 
 def test_card_is_kept_and_told_how_to_load(tmp_path):

@@ -166,7 +166,7 @@ def test_masks_can_be_resized_as_the_official_evaluation_does(pipe):
 
 
 def test_too_little_memory_is_told_before_anything_is_encoded(pipe, video_path, monkeypatch):
-    monkeypatch.setattr(module, "available_memory", lambda device: 10_000_000)
+    monkeypatch.setattr(module, "available_memory", lambda device: 5_000_000)
     monkeypatch.setattr(pipe.model, "get_video_features", None)
     with pytest.raises(ValueError, match=r"20 frames of 48x32 need about .* GB .* num_frames or fps"):
         pipe(video_path, "a dog")

@@ -254,11 +254,13 @@ def test_video_files_are_sampled(model, video_path, mode):
 def test_bundled_model_answers_clip_by_clip_nearly_as_at_once():
     folder = bundled_checkpoint()
     model, processor = AutoModel.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
-    clip = render_clip("test", 276, num_frames=16, height=96, width=128, num_expressions=4)
+    clip = render_clip("test", 276, num_frames=16, height=96, width=128, num_expressions=8)
+    # A clip may not show the motion that a sentence is about.
+    texts = [expression.text for expression in clip.expressions if expression.kind == "static"]
     answers = []
     for arguments in ({}, {"mode": "clip", "clip_frames": 16, "overlap": 8}):
         asked = SocVideoSession(model, processor, batch_size=4, threshold=0.0, **arguments)
-        asked.add_expressions([expression.text for expression in clip.expressions])
+        asked.add_expressions(texts)
         asked.add_frames(np.concatenate([clip.frames, clip.frames[:7:-1]]))
         answers.append(np.stack([result["masks"] for result in asked.results("numpy")]))
     both, either = (answers[0] & answers[1]).sum((2, 3)), (answers[0] | answers[1]).sum((2, 3))

@@ -10,8 +10,8 @@ Run the tests against other versions of Python, torch and what else the package 
   tested   Python 3.11 and constraints.txt
   newest   the newest Python that is found, and the newest version of everything
 
-Environments are made under build/matrix with what pip downloads, and deleted after. A cell for which less than 10 GB of
-the disk are free is skipped, and said to be. `--tests` names other tests than all.
+Environments are made under build/matrix with what pip downloads, and deleted after. A cell for which less than 10 GB
+of the disk are free is skipped, and said to be. `--tests` names other tests than all.
 """
 
 import argparse
@@ -27,6 +27,9 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "build" / "matrix"
 NEEDED_BYTES = 10 * 10**9
 OLDEST_TORCHVISION = "0.25.0"  # that of torch 2.10; torchvision has no bound of its own
+VERSIONS = (
+    "import platform as p, torch, transformers; print(p.python_version(), torch.__version__, transformers.__version__)"
+)
 CELLS = ("oldest", "tested", "newest")
 
 
@@ -75,8 +78,7 @@ def run_cell(cell: str, tests: list[str]) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     try:
         inside = make_environment(cell, python, folder)
-        shown = "import platform, torch, transformers as t; print(platform.python_version(), torch.__version__, t.__version__)"
-        versions = subprocess.run([inside, "-c", shown], capture_output=True, text=True, check=True).stdout.split()
+        versions = subprocess.run([inside, "-c", VERSIONS], capture_output=True, text=True, check=True).stdout.split()
         done = subprocess.run([inside, "-m", "pytest", "-q", "-n", "2", *tests], cwd=ROOT, check=False)
     except subprocess.CalledProcessError as error:
         return f"failed: {error}"

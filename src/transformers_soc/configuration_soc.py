@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Configurations of SOC, SOC++ and their Video-Swin backbone."""
 
+import math
 from typing import Any
 
 from huggingface_hub.dataclasses import strict
 from transformers import CONFIG_MAPPING, AutoConfig
 from transformers.backbone_utils import BackboneConfigMixin
 from transformers.configuration_utils import PreTrainedConfig, SubConfigSpec
+
+from .configuration_checks import MAX_WINDOW_BYTES, build_part, check_fields, plain_errors
 
 # Whether this module is the copy in a folder with remote code, and not the installed package.
 IS_COPY = __name__.startswith("transformers_modules")
@@ -51,6 +54,7 @@ PRESETS = {
 }
 
 
+@plain_errors
 @strict
 class VideoSwinConfig(BackboneConfigMixin, PreTrainedConfig):
     r"""
@@ -101,6 +105,8 @@ class VideoSwinConfig(BackboneConfigMixin, PreTrainedConfig):
     _out_indices: list[int] | None = None
 
     def __post_init__(self, **kwargs):
+        check_fields(self, kwargs)
+        kwargs.pop("stage_names", None)
         self.stage_names = ["stem"] + [f"stage{index}" for index in range(1, len(self.depths) + 1)]
         self.set_output_features_output_indices(
             out_indices=kwargs.pop("out_indices", None), out_features=kwargs.pop("out_features", None)
@@ -125,8 +131,9 @@ class VideoSwinConfig(BackboneConfigMixin, PreTrainedConfig):
                 f"`depths` {tuple(self.depths)} and `num_heads` {tuple(self.num_heads)} must list the same stages."
             )
         positive = {"embed_dim": [self.embed_dim], "depths": self.depths, "num_heads": self.num_heads}
-        for name, values in (positive | {"window_size": self.window_size}).items():
-            if min(values) < 1:
+        positive |= {"window_size": self.window_size, "num_channels": [self.num_channels]}
+        for name, values in positive.items():
+            if min(values, default=0) < 1:
                 raise ValueError(f"`{name}` must be positive, got {values}.")
         for index, heads in enumerate(self.num_heads):
             if (self.embed_dim * 2**index) % heads:
@@ -135,6 +142,14 @@ class VideoSwinConfig(BackboneConfigMixin, PreTrainedConfig):
                 )
         if len(self.window_size) != 3:
             raise ValueError(f"`window_size` must be (frames, rows, columns), got {tuple(self.window_size)}.")
+        table = 8 * math.prod(self.window_size) ** 2 * sum(self.depths)
+        if table > MAX_WINDOW_BYTES:
+            raise ValueError(
+                f"`window_size` {tuple(self.window_size)} needs tables of {table / 1e6:,.0f} MB in {sum(self.depths)} "
+                f"blocks, more than {MAX_WINDOW_BYTES / 1e6:,.0f} MB."
+            )
+        if self.embed_dim * self.mlp_ratio < 1:
+            raise ValueError(f"`mlp_ratio` {self.mlp_ratio} leaves the MLP of a block no width.")
         if self.stem not in ("patch", "conv3d"):
             raise ValueError(f"`stem` must be 'patch' or 'conv3d', got '{self.stem}'.")
         if len(self.stem_depths) != 2 or min(self.stem_depths) < 0:
@@ -159,6 +174,7 @@ def _own_pipelines(custom_pipelines: dict[str, Any]) -> dict[str, Any]:
     return {name if name.startswith("soc-") else f"soc-{name}": entry for name, entry in custom_pipelines.items()}
 
 
+@plain_errors
 @strict
 class SocConfig(PreTrainedConfig):
     r"""
@@ -282,10 +298,27 @@ class SocConfig(PreTrainedConfig):
     union_threshold: float | int | None = None
 
     def __post_init__(self, **kwargs):
+        check_fields(self, kwargs)
         if isinstance(kwargs.get("custom_pipelines"), dict):
             kwargs["custom_pipelines"] = _own_pipelines(kwargs["custom_pipelines"])
+        for name, part in self.sub_configs_defaults.items():
+            fields = getattr(self, name)
+            if isinstance(fields, dict):
+                setattr(self, name, build_part(part, name, fields))
         super().__post_init__(**kwargs)
         self.validate_architecture()  # here a plain ValueError reaches the caller, unlike from strict's own pass
+
+    @classmethod
+    def get_config_dict(cls, pretrained_model_name_or_path: Any, **kwargs: Any) -> Any:
+        try:
+            fields, others = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+            if not isinstance(fields, dict):
+                raise TypeError(f"{type(fields).__name__} is no dict")
+            return fields, others
+        except (RecursionError, TypeError) as error:
+            raise ValueError(
+                f"The configuration in '{pretrained_model_name_or_path}' is no dict of fields, or nested too deep."
+            ) from error
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> "SocConfig":

@@ -8,7 +8,6 @@ either used or named in a list of harmless ones, everything else is an error. No
 """
 
 import os
-import pickle
 import re
 import shutil
 import tempfile
@@ -21,7 +20,7 @@ import torch
 from transformers import AutoConfig, AutoTokenizer
 
 from .configuration_soc import BACKBONE_STAGES, ROBERTA_BASE, VARIANTS, VIDEO_SWIN_SIZES, SocConfig, VideoSwinConfig
-from .modeling_soc import SocModel
+from .modeling_soc import SocModel, list_names
 from .modeling_video_swin import VideoSwinBackbone
 from .processing_soc import SocProcessor
 from .video_processing_soc import SocVideoProcessor
@@ -198,11 +197,6 @@ def _original_backbone_name(name: str) -> str:
     return f"layer{int(match[1]) + 1}.{match[2]}.{rest}"
 
 
-def _list_names(names: Iterable[str], limit: int = 8) -> str:
-    names = sorted(names)
-    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
-
-
 def _expected_tensors(config: SocConfig) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
         return SocModel(config).state_dict()
@@ -243,7 +237,7 @@ def convert_state_dict(original_state_dict: Mapping[str, torch.Tensor], config: 
         converted[name] = tensor.clone() if part is None else tensor.chunk(len(PROJECTION_PARTS))[part].clone()
     unexpected = {name for name in original if name not in used and not _is_harmless(name, original, config)}
     problems = {"missing keys": missing, "unexpected keys": unexpected, "other shapes": misshaped}
-    told = [f"{title}: {_list_names(names)}" for title, names in problems.items() if names]
+    told = [f"{title}: {list_names(names)}" for title, names in problems.items() if names]
     if told:
         raise ValueError("The state dict does not fit the configuration; " + "; ".join(told) + ".")
     return converted
@@ -293,7 +287,7 @@ def _fill_config(original_config: Mapping[str, Any]) -> dict[str, Any]:
     filled["use_proxymmf"] = original_config.get("use_proxymmf")
     unknown |= {key for key in original_config if key not in filled and key not in IGNORED_KEYS}
     if unknown:
-        raise ValueError(f"The official configuration has keys of unknown meaning: {_list_names(unknown)}.")
+        raise ValueError(f"The official configuration has keys of unknown meaning: {list_names(unknown)}.")
     for path, required in REQUIRED_VALUES.items():
         value: Any = filled
         for key in path:
@@ -320,7 +314,7 @@ def _backbone_fields(backbone: str | Mapping[str, Any]) -> dict[str, Any]:
         known_sizes = {"embed_dim", "depths", "num_heads", "window_size", "mlp_ratio", "drop_path_rate", "qkv_bias"}
         unknown = set(sizes) - known_sizes - {"patch_norm"}
         if unknown:
-            raise ValueError(f"The backbone sizes have keys of unknown meaning: {_list_names(unknown)}.")
+            raise ValueError(f"The backbone sizes have keys of unknown meaning: {list_names(unknown)}.")
     swin = {"model_type": VideoSwinConfig.model_type, "out_features": BACKBONE_STAGES} | sizes
     return {"backbone_config": swin}
 
@@ -501,14 +495,12 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, torch.Tensor]:
     try:
         with torch.serialization.safe_globals(allowed):
             checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
+    except Exception as error:  # the reader raises whatever a damaged file makes it stumble over
         found = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
         if found:
             raise ValueError(
                 f"'{path}' was refused: it asks to run pickled code ({found[1]}), and a checkpoint needs none."
             ) from None
-        raise ValueError(f"'{path}' is not a PyTorch checkpoint, or it is damaged.") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError, OSError):
         raise ValueError(f"'{path}' is not a PyTorch checkpoint, or it is damaged.") from None
     state_dict = checkpoint.get("model_state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state_dict, Mapping) or not state_dict:
@@ -665,7 +657,7 @@ def convert_video_swin_state_dict(state: Mapping[str, Any], config: VideoSwinCon
     left = [name for name in original if name not in harmless and not HARMLESS_KEYS.search("." + name)]
     problems += [f"{name} is unexpected" for name in left]
     if problems:
-        raise ValueError(f"The Video-Swin checkpoint does not fit the configuration: {_list_names(problems)}.")
+        raise ValueError(f"The Video-Swin checkpoint does not fit the configuration: {list_names(problems)}.")
     return converted
 
 

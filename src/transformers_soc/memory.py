@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-# Upper estimate of what grows with the video, in float32, per pixel of the model's input. benchmarks/memory.py measures
-# 59 with Video-Swin-T and 130 with ResNet-50, whose maps are wider; the weights' size once more covers what is constant.
+# Upper estimate of what grows with the video, in float32, per pixel of the model's input. `benchmarks/memory.py` finds
+# 59 with Video-Swin-T and 130 with ResNet-50, whose maps are wider; the weights once more cover what is constant.
 BYTES_PER_PIXEL = 160
 
 

@@ -8,10 +8,12 @@ and channels. Padding never reaches a real frame or word: masks are True where s
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoBackbone, AutoModel
 from transformers import initialization as init
@@ -22,6 +24,7 @@ from transformers.processing_utils import Unpack
 from transformers.utils import ModelOutput, TransformersKwargs, can_return_tuple
 from transformers.utils.output_capturing import resolve_hidden_states_indices, selected_hidden_states
 
+from .configuration_checks import shorten
 from .configuration_soc import SocConfig
 from .deformable_attention import SocDeformableAttention, compass_offsets
 from .loss_soc import soc_loss
@@ -307,6 +310,14 @@ def refine_boxes(offsets: torch.Tensor, reference: torch.Tensor) -> torch.Tensor
     return torch.cat([centre, offsets[..., size:].float()], dim=-1).sigmoid()
 
 
+# Whether the caller of `from_pretrained` gets the list of missing tensors and judges for itself.
+TELLS_MISSING: ContextVar[bool] = ContextVar("TELLS_MISSING", default=False)
+
+
+class CheckpointError(ValueError, RuntimeError):
+    """Weights that are damaged, or not those of the configuration; also the RuntimeError of transformers for these."""
+
+
 class SocPreTrainedModel(PreTrainedModel):
     config: SocConfig
     base_model_prefix = "model"
@@ -323,6 +334,55 @@ class SocPreTrainedModel(PreTrainedModel):
         "SocMaskHead",
     ]
     _supports_sdpa = True
+
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: Any, *model_args: Any, **kwargs: Any) -> Any:
+        """
+        As in transformers, with three differences: weights are read from safetensors alone unless `use_safetensors`
+        says otherwise; tensors that are missing are an error like those of other shapes, unless
+        `ignore_mismatched_sizes=True` lets them start anew or `output_loading_info=True` tells them; and weights that
+        are not finite are an error.
+
+        Raises:
+            CheckpointError: names the tensors, or the folder whose file is damaged.
+            OSError, ValueError: as in transformers.
+        """
+        if kwargs.get("use_safetensors") is None:
+            kwargs["use_safetensors"] = True
+        token = TELLS_MISSING.set(bool(kwargs.get("output_loading_info")))
+        try:
+            loaded = super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
+        except (SafetensorError, LookupError) as error:  # the second of a list of shards
+            raise CheckpointError(
+                f"The weights in '{pretrained_model_name_or_path}' are damaged or incomplete ({shorten(error)}): copy "
+                "or download them again."
+            ) from None
+        finally:
+            TELLS_MISSING.reset(token)
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        broken = [name for name, weight in model.state_dict().items() if not is_finite(weight)]
+        if broken:
+            raise CheckpointError(
+                f"The weights in '{pretrained_model_name_or_path}' are not finite in {list_names(broken)}: the "
+                "training diverged, or the file is damaged."
+            )
+        return loaded
+
+    @staticmethod
+    def _finalize_model_loading(model: Any, load_config: Any, loading_info: Any, *others: Any) -> Any:
+        # Before transformers makes what a file lacks, of any size that its configuration asks for.
+        if not load_config.ignore_mismatched_sizes:
+            shapes = [f"{name} {list(got)} instead of {list(own)}" for name, got, own in loading_info.mismatched_keys]
+            folder = load_config.pretrained_model_name_or_path
+            missing = () if folder is None or TELLS_MISSING.get() else loading_info.missing_keys
+            problems = {"missing": missing, "of other shapes": shapes}
+            told = [f"{problem}: {list_names(names, 4)}" for problem, names in problems.items() if names]
+            if told:
+                raise CheckpointError(
+                    f"The weights in '{folder}' are not those of the configuration; "
+                    f"{'; '.join(told)}. With `ignore_mismatched_sizes=True` such weights start anew."
+                )
+        return PreTrainedModel._finalize_model_loading(model, load_config, loading_info, *others)
 
     def _initialize_weights(self, module: nn.Module, is_custom_code: bool = False) -> None:
         # As in `VideoSwinPreTrainedModel`: modules without parameters of their own have an initialisation, too.
@@ -386,6 +446,19 @@ class SocPreTrainedModel(PreTrainedModel):
             init.copy_(last.bias, last.bias.new_tensor([0.0, 0.0, size_bias, size_bias]))
 
 
+def is_finite(weight: torch.Tensor) -> bool:
+    """Whether no value is NaN or infinite, in one pass over memory; True for weights elsewhere and for no floats."""
+    if weight.is_meta or not weight.is_floating_point():
+        return True
+    # A sum is not finite if a value is not; the other way around it may have overflowed.
+    return bool(weight.sum(dtype=torch.float32).isfinite()) or bool(weight.isfinite().all())
+
+
+def list_names(names: Iterable[str], limit: int = 8) -> str:
+    names = sorted(names)
+    return ", ".join(names[:limit]) + (f" and {len(names) - limit} more" if len(names) > limit else "")
+
+
 def init_xavier(module: Any, gain: float = 1.0) -> None:
     """Xavier-uniform weight and zero bias of a linear or convolution layer, skipping loaded parameters."""
     init.xavier_uniform_(module.weight, gain=gain)
@@ -405,7 +478,7 @@ class SocModel(SocPreTrainedModel):
             # Built directly: code from a Hub folder knows this class under another module name.
             self.backbone = VideoSwinBackbone._from_config(backbone_config)
         else:
-            self.backbone = AutoBackbone.from_config(backbone_config)
+            self.backbone = self._build_part(AutoBackbone, "backbone_config")
         if config.freeze_backbone_norms:
             replace_batch_norm(self.backbone)
         channels = list(self.backbone.channels)
@@ -413,7 +486,7 @@ class SocModel(SocPreTrainedModel):
             raise ValueError(f"The backbone must return four maps (strides 4, 8, 16 and 32), got {len(channels)}.")
         self.level_projections = SocLevelProjections(config, channels)
 
-        self.text_encoder = AutoModel.from_config(config.text_config, add_pooling_layer=config.uses_pooled_sentence)
+        self.text_encoder = self._build_part(AutoModel, "text_config", add_pooling_layer=config.uses_pooled_sentence)
         self.text_projection = SocTextProjection(config)
         self.early_fusion = EARLY_FUSIONS[config.early_fusion](config)
 
@@ -430,6 +503,14 @@ class SocModel(SocPreTrainedModel):
         )
         self.mask_head = SocMaskHead(config, channels[0])
         self.post_init()
+
+    def _build_part(self, auto_class: Any, name: str, **options: Any) -> Any:
+        """A part that transformers knows; what it says of a configuration that makes none names the field."""
+        part = getattr(self.config, name)
+        try:
+            return auto_class.from_config(part, **options)
+        except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            raise ValueError(f"`{name}` of type '{part.model_type}' cannot be built: {shorten(error)}") from error
 
     def get_input_embeddings(self) -> nn.Module:
         return self.text_encoder.get_input_embeddings()
@@ -539,6 +620,7 @@ class SocModel(SocPreTrainedModel):
         self, input_ids: torch.Tensor, attention_mask: torch.Tensor | None = None
     ) -> tuple[Words, torch.Tensor | None]:
         """Projected words, and the projected pooled sentence (expressions, d_model) where the model uses one."""
+        self._check_length(input_ids.shape[1])
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         outputs = self.text_encoder(input_ids=input_ids, attention_mask=attention_mask)
@@ -547,6 +629,17 @@ class SocModel(SocPreTrainedModel):
         positions = word_positions(mask, self.config.d_model).to(features.dtype)
         sentence = self.text_projection(outputs.pooler_output) if self.config.uses_pooled_sentence else None
         return Words(features, positions, mask), sentence
+
+    def _check_length(self, tokens: int) -> None:
+        """Refuses sentences with more tokens than the text encoder has positions."""
+        positions = getattr(getattr(self.text_encoder, "embeddings", None), "position_embeddings", None)
+        recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
+        if recorded or not isinstance(positions, nn.Embedding):
+            return
+        # RoBERTa counts from the position after that of padding.
+        limit = positions.num_embeddings - (0 if positions.padding_idx is None else positions.padding_idx + 1)
+        if tokens > limit:
+            raise ValueError(f"`input_ids` have {tokens} tokens, but the text encoder reads at most {limit}.")
 
     @can_return_tuple
     def forward(
@@ -768,8 +861,9 @@ class SocModel(SocPreTrainedModel):
 def select_queries(logits: torch.Tensor, frame_mask: torch.Tensor) -> torch.Tensor:
     """The official choice (expressions,): sigmoid, mean over real frames, best class, best query."""
     real = frame_mask[:, :, None, None].float()
-    scores = (logits.float().sigmoid() * real).sum(1) / real.sum(1)  # (expressions, queries, classes)
+    probabilities = logits.float().sigmoid().nan_to_num(nan=0.0)  # what is no number must not win
+    scores = (probabilities * real).sum(1) / real.sum(1)  # (expressions, queries, classes)
     return scores.amax(-1).argmax(-1)
 
 
-__all__ = ["SocModel", "SocModelOutput", "SocPreTrainedModel", "SocVideoFeatures"]
+__all__ = ["CheckpointError", "SocModel", "SocModelOutput", "SocPreTrainedModel", "SocVideoFeatures"]

@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Processor of SOC and SOC++: pairs videos with sentences, and turns model outputs into masks."""
 
+import warnings
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from .video_io import list_videos
 from .video_processing_soc import SocVideoProcessorKwargs
 
 MODES = ("logits_to_original", "padded_threshold_nearest")
+LARGE_LOGIT = 1e4  # as certain as a query or pixel can be
 Size = tuple[int, int]
 
 
@@ -82,8 +85,11 @@ class SocProcessor(ProcessorMixin):
             follow from what was given; with `return_metadata=True` also `video_metadata`, a list.
 
         Raises:
-            ValueError: no or blank expressions, an expression that is too long for the tokenizer, expressions that do
-                not go with the videos; and what `video_io.read_video` raises.
+            ValueError: no or blank expressions, what is no text, an expression that is too long for the tokenizer,
+                expressions that do not go with the videos; and what `video_io.read_video` raises.
+
+        Warns:
+            UserWarning: an expression was cut by `truncation=True`.
         """
         if videos is None and text is None:
             raise ValueError("there is nothing to process: pass videos, text or both")
@@ -115,18 +121,20 @@ class SocProcessor(ProcessorMixin):
         if self.do_lower_case:
             expressions = [" ".join(expression.lower().split()) for expression in expressions]
         for index, expression in enumerate(expressions):
-            if not expression.strip():
-                raise ValueError(f"expression {index} is empty: give at least one word")
+            _check_expression(index, expression)
+        # All calls tokenize alike: padding and truncation are set in the tokenizer, which threads may share.
         encoded = self.tokenizer(expressions, **text_kwargs)
         limit = self.tokenizer.model_max_length
-        longest = len(encoded["input_ids"][0])
-        if longest > limit and not text_kwargs.get("max_length"):
-            lengths = [len(ids) for ids in self.tokenizer(expressions)["input_ids"]]
+        if len(encoded["input_ids"][0]) > limit:
+            lengths = [int(torch.as_tensor(mask).sum()) for mask in encoded["attention_mask"]]
             index = lengths.index(max(lengths))
             raise ValueError(
                 f"expression {index} has {lengths[index]} tokens, but the text encoder reads at most {limit}: shorten "
                 "it, or pass truncation=True"
             )
+        for index, encoding in enumerate(encoded.encodings or ()):
+            if encoding.overflowing:
+                warnings.warn(f"expression {index} was cut to {len(encoding.ids)} tokens", stacklevel=3)
         return dict(encoded)
 
     def post_process_referring_video_segmentation(
@@ -186,6 +194,9 @@ class SocProcessor(ProcessorMixin):
 
         Raises:
             ValueError: a mode or threshold that does not exist, arguments that do not fit together.
+
+        Warns:
+            UserWarning: the outputs hold NaN, which then counts as nothing found, or infinity.
         """
         if not 0 <= mask_threshold <= 1:
             raise ValueError(f"mask_threshold is a probability in 0..1, got {mask_threshold}")
@@ -194,6 +205,7 @@ class SocProcessor(ProcessorMixin):
         if return_probabilities and (union_threshold is not None or mode != "logits_to_original"):
             raise ValueError("return_probabilities needs mode='logits_to_original' and no union_threshold")
 
+        outputs = _finite(outputs)
         geometries = self._geometries(
             outputs, target_sizes, pixel_mask, video_indices, expressions, video_metadata, mode
         )
@@ -232,6 +244,7 @@ class SocProcessor(ProcessorMixin):
         """
         if getattr(outputs, "selected_queries", None) is not None:
             raise ValueError("candidates need the masks of all queries: call the model without best_query_only")
+        outputs = _finite(outputs)
         geometries = self._geometries(outputs, target_sizes, pixel_mask, video_indices, None, None, mode)
         results = []
         for row, (_, geometry) in enumerate(geometries):
@@ -411,6 +424,38 @@ def _pair(
     if num_videos is None and video_indices is None:
         return texts, None
     return texts, _resolve_indices(len(texts), num_videos, video_indices)
+
+
+def _check_expression(index: int, expression: str) -> None:
+    """Refuses what is no text; markup, emoji and other languages are text."""
+    if not expression.strip():
+        raise ValueError(f"expression {index} is empty: give at least one word")
+    if not any(character.isprintable() and not character.isspace() for character in expression):
+        raise ValueError(f"expression {index} holds no character that can be seen: give at least one word")
+    try:
+        expression.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"expression {index} is no valid text: its character {error.start} is half of a pair; decode it anew"
+        ) from None
+
+
+def _finite(outputs: Any) -> Any:
+    """The outputs with numbers for what is none, and a warning where there was such; NaN is "nothing here"."""
+    nothing = {"logits": -LARGE_LOGIT, "pred_masks": -LARGE_LOGIT, "pred_boxes": 0.0}
+    broken = [name for name in nothing if not getattr(outputs, name).isfinite().all()]
+    if not broken:
+        return outputs
+    warnings.warn(
+        f"the outputs of the model hold NaN or infinity in {', '.join(broken)}, and NaN is taken for nothing found: "
+        "check the weights, or use another dtype",
+        stacklevel=3,
+    )
+    repaired = {
+        name: getattr(outputs, name).nan_to_num(nan=value, posinf=LARGE_LOGIT, neginf=-LARGE_LOGIT)
+        for name, value in nothing.items()
+    }
+    return SimpleNamespace(**repaired, selected_queries=getattr(outputs, "selected_queries", None))
 
 
 def _resolve_indices(

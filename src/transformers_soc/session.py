@@ -459,7 +459,7 @@ class SocVideoSession:
         for expression, outputs in self._ask(features, self._expressions, False):
             masks = outputs.pred_masks[0].sigmoid() > self.mask_threshold  # (frames, queries, h, w)
             previous = masks[:0, 0] if expression.last_masks is None else expression.last_masks
-            scores = outputs.logits[0].float().sigmoid().mean(0).amax(-1)
+            scores = outputs.logits[0].float().sigmoid().nan_to_num(nan=0.0).mean(0).amax(-1)
             query = choose_query(scores, masks[:shared], previous[len(previous) - shared :])
             expression.last_masks = masks[:, query].clone()
             chosen = SimpleNamespace(
