@@ -44,6 +44,12 @@ def sample_levels(
     return output.view(batch, heads * width, queries).transpose(1, 2).to(value.dtype)
 
 
+def level_sizes(spatial_shapes: list[tuple[int, int]], like: torch.Tensor) -> torch.Tensor:
+    """(levels, 2) width and height of each level, of the dtype of `like`."""
+    # Where a graph is recorded sizes may be symbols, which `torch.tensor` would turn into numbers.
+    return torch.stack([torch.stack([like.new_full((), size) for size in shape[::-1]]) for shape in spatial_shapes])
+
+
 SAMPLED_QUERIES = 512  # queries of one frame whose samples are computed at a time
 
 
@@ -174,8 +180,7 @@ class SocDeformableAttention(nn.Module):
         offsets = self.sampling_offsets(queries).view(*grid, 2).float()
         reference_points = reference_points.float()[..., :, None, :, None, :]  # heads and points broadcast
         if reference_points.shape[-1] == 2:
-            sizes = offsets.new_tensor([[width, height] for height, width in spatial_shapes])
-            locations = reference_points + offsets / sizes[:, None, :]
+            locations = reference_points + offsets / level_sizes(spatial_shapes, offsets)[:, None, :]
         else:
             locations = reference_points[..., :2] + offsets / self.num_points * reference_points[..., 2:] * 0.5
         sampled = sample_levels(value, spatial_shapes, locations.flatten(0, -6), weights.flatten(0, -5))

@@ -26,7 +26,7 @@ from transformers.utils.output_capturing import resolve_hidden_states_indices, s
 
 from .configuration_checks import shorten
 from .configuration_soc import SocConfig
-from .deformable_attention import SocDeformableAttention, compass_offsets
+from .deformable_attention import SocDeformableAttention, compass_offsets, level_sizes
 from .loss_soc import soc_loss
 from .modeling_attention import SocAttention, SocFeedForward, word_positions
 from .modeling_fusion import (
@@ -203,7 +203,7 @@ class SocDeformableEncoder(nn.Module):
             columns = torch.arange(width, device=ratios.device) + 0.5
             grid_rows, grid_columns = torch.meshgrid(rows, columns, indexing="ij")
             pixels = torch.stack([grid_columns, grid_rows], dim=-1).flatten(0, 1)  # (level tokens, 2)
-            centres.append(pixels / (ratios * ratios.new_tensor([width, height]))[:, None])
+            centres.append(pixels / (ratios * level_sizes([(height, width)], ratios)[0])[:, None])
         return torch.cat(centres, dim=1)[:, :, None] * geometry.valid_ratios[:, None]
 
 
@@ -287,7 +287,7 @@ class SocDeformableDecoder(nn.Module):
         """memory: (expressions, frames, tokens, d_model); target: (expressions, d_model) or None for zeros."""
         query_position = self.query_embed.weight
         shape = (*memory.shape[:2], *query_position.shape)
-        hidden_states = memory.new_zeros(shape) if target is None else target[:, None, None].expand(shape)
+        hidden_states = memory.new_zeros(shape) if target is None else self._spread(target, shape)
         reference = self.reference_points(query_position).float().sigmoid().expand(*shape[:3], 2)
         init_reference = reference
         mask = torch.cat(geometry.masks, dim=1)[:, None]
@@ -301,6 +301,11 @@ class SocDeformableDecoder(nn.Module):
             states.append(hidden_states)
             references.append(reference)
         return DecoderStates(tuple(states), torch.stack(states[1:]), init_reference, torch.stack(references))
+
+    @staticmethod
+    def _spread(target: torch.Tensor, shape: tuple[int, ...]) -> torch.Tensor:
+        """The content (expressions, d_model) for all queries of all frames."""
+        return target[:, None, None].expand(shape)
 
 
 def refine_boxes(offsets: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
@@ -721,7 +726,7 @@ class SocModel(SocPreTrainedModel):
         What the frames say to the words: (expressions, d_model) means of the fused words, the decoder's states and
         the mask features; in inference a group of expressions at a time.
         """
-        expressions, tokens = len(indices), sum(height * width for height, width in geometry.shapes)
+        expressions, tokens = indices.shape[0], sum(height * width for height, width in geometry.shapes)
         size = chunk_size(expressions, tokens, indices.device) if works_in_pieces(self) else expressions
         if size == expressions:
             return self._read_group(features, indices, words, geometry)
@@ -741,7 +746,7 @@ class SocModel(SocPreTrainedModel):
             return [level[:, chunk][indices].flatten(3).transpose(2, 3) for level in features.level_maps]
 
         frames = geometry.frame_mask.shape[1]
-        tokens = len(indices) * sum(height * width for height, width in geometry.shapes)
+        tokens = indices.shape[0] * sum(height * width for height, width in geometry.shapes)
         size = chunk_size(frames, tokens, indices.device) if works_in_pieces(self) else frames
         if size == frames:
             fused = self.early_fusion(read(ALL), words, geometry)

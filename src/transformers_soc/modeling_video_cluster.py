@@ -68,7 +68,7 @@ class SocFrameWeighting(nn.Module):
         """Language match (layers, expressions, frames)."""
         directions = nn.functional.normalize(hidden, dim=-1)
         text_direction = nn.functional.normalize(text_features, dim=-1)
-        match = torch.einsum("lefnc,ec->lefn", directions, text_direction).mean(-1).sigmoid()
+        match = self._cosines(directions, text_direction).mean(-1).sigmoid()
         if not self.official_match_order:
             return match
         layers, expressions, frames = match.shape
@@ -79,6 +79,11 @@ class SocFrameWeighting(nn.Module):
         frame = torch.arange(frames, device=match.device)
         read = (layer * lengths + frame).clamp(max=frames * layers - 1).flatten(1)
         return filled.gather(1, read).view(expressions, layers, frames).transpose(0, 1)
+
+    @staticmethod
+    def _cosines(directions: torch.Tensor, text_direction: torch.Tensor) -> torch.Tensor:
+        """(layers, expressions, frames, queries) between unit vectors of queries and of the text."""
+        return torch.einsum("lefnc,ec->lefn", directions, text_direction)
 
 
 class SocClusterEncoderLayer(GradientCheckpointingLayer):
@@ -251,16 +256,22 @@ class SocRandomWalkFusion(nn.Module):
 
     @staticmethod
     def _solve_walk(video: torch.Tensor, frame: torch.Tensor, token_mask: torch.Tensor) -> torch.Tensor:
+        steps, start = SocRandomWalkFusion.walk_system(video, frame, token_mask)
+        # Eigenvalues of `steps` lie in 0..1, so the system is never singular.
+        system = torch.eye(steps.shape[-1], device=steps.device) - WALK_PROBABILITY**2 * steps
+        return (1 - WALK_PROBABILITY) * torch.linalg.solve(system, start)
+
+    @staticmethod
+    def walk_system(
+        video: torch.Tensor, frame: torch.Tensor, token_mask: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Steps between video queries (layers, expressions, M, M), and where the walk starts (..., M, d_model)."""
         unit_video = video / (video.norm(dim=-1, keepdim=True) + 1e-9)
         unit_frame = frame / (frame.norm(dim=-1, keepdim=True) + 1e-9)
         affinity = WALK_SHARPNESS * unit_frame @ unit_video.mT  # (layers, expressions, K, M)
         affinity = affinity.masked_fill(~token_mask[..., None], float("-inf")).softmax(dim=-2)
         back = affinity / (affinity.sum(-1, keepdim=True) + 1e-9)
-        steps = affinity.mT @ back  # (layers, expressions, M, M)
-        # Eigenvalues of `steps` lie in 0..1, so the system is never singular.
-        system = torch.eye(steps.shape[-1], device=steps.device) - WALK_PROBABILITY**2 * steps
-        start = video + WALK_PROBABILITY * affinity.mT @ frame
-        return (1 - WALK_PROBABILITY) * torch.linalg.solve(system, start)
+        return affinity.mT @ back, video + WALK_PROBABILITY * affinity.mT @ frame
 
 
 def build_query_fusion(config: SocConfig) -> nn.Module:
