@@ -82,6 +82,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_segment(commands, [shared])
     _add_segment_collection(commands, [shared])
     _add_convert(commands, [shared])
+    _add_export(commands, [shared])
     _add_export_hub(commands, [shared])
     _add_evaluate(commands, [shared])
     _add_train(commands, [shared])
@@ -230,6 +231,40 @@ def _add_convert(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument(
         "--text-config", metavar="PATH_OR_ID", help="configuration of the text encoder (default: roberta-base)"
+    )
+
+
+def _add_export(commands: Any, parents: list[argparse.ArgumentParser]) -> None:
+    parser = _add_command(
+        commands,
+        "export",
+        """
+  transformers-soc export soc-swin-t graphs
+  transformers-soc export soc-plus-micro graphs --frames 4 8
+  transformers-soc export soc-swin-t programs --format torch
+""",
+        parents=parents,
+        help="write a model as graphs for ONNX Runtime or torch.export",
+        description="Write a model as three graphs, so that a video is encoded once for all sentences: vision, text, "
+        "and fusion with the heads. Frames, height, width, tokens and sentences may vary; manifest.json says how far.",
+    )
+    parser.add_argument("model", metavar="MODEL", help="checkpoint folder, or name of a bundled checkpoint")
+    parser.add_argument("output", metavar="DIR", help="new or empty folder to write")
+    parser.add_argument("--format", choices=("onnx", "torch"), default="onnx", help="default: onnx")
+    parser.add_argument(
+        "--frames",
+        type=positive_int,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="also write a vision graph for each of these numbers of frames, from 2 to those that one temporal window "
+        "of the backbone covers; longer videos always have one",
+    )
+    parser.add_argument(
+        "--check",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="compare the graphs with the model (default: yes)",
     )
 
 

@@ -3,6 +3,7 @@
 """SOC and SOC++, referring video object segmentation for transformers; the import registers its classes."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from transformers import AutoBackbone, AutoModel, AutoProcessor
 from transformers.models.auto.video_processing_auto import AutoVideoProcessor
@@ -15,6 +16,9 @@ from .pipeline_referring_video_segmentation import ReferringVideoSegmentationPip
 from .processing_soc import SocProcessor
 from .session import SocVideoSession
 from .video_processing_soc import SocVideoProcessor
+
+if TYPE_CHECKING:
+    from .export.runner import SocExportedModel
 
 __version__ = "0.1.0"
 
@@ -36,6 +40,15 @@ def bundled_checkpoint(name: str = DEFAULT_CHECKPOINT) -> str:
     return str(folder / name)
 
 
+def __getattr__(name: str) -> Any:
+    """Names whose modules few programs need are imported when asked for."""
+    if name == "SocExportedModel":
+        from .export.runner import SocExportedModel
+
+        return SocExportedModel
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 # The configurations register themselves in their module.
 AutoBackbone.register(VideoSwinConfig, VideoSwinBackbone, exist_ok=True)
 AutoModel.register(SocConfig, SocModel, exist_ok=True)
@@ -53,6 +66,7 @@ if TASK not in PIPELINE_REGISTRY.supported_tasks:
 __all__ = [
     "ReferringVideoSegmentationPipeline",
     "SocConfig",
+    "SocExportedModel",
     "SocModel",
     "SocModelOutput",
     "SocPreTrainedModel",

@@ -64,7 +64,7 @@ def export_hub(model: str | Path, output: str | Path, overwrite: bool = False) -
     source, output = find_model(model), Path(output)
     _check_output(source, output, overwrite)
     modules = travelling_modules()
-    _check_model(source)
+    check_model(source)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as temporary:
         folder = Path(temporary) / "new"
@@ -138,7 +138,7 @@ def _check_output(source: Path, output: Path, overwrite: bool) -> None:
         raise FileExistsError(f"'{output}' holds something other than a model and is not replaced: remove it first.")
 
 
-def _check_model(source: Path) -> None:
+def check_model(source: Path) -> None:
     """Refuse a folder that could not be loaded: before the copy, and without reading the values of the weights."""
     for name, purpose in ((CONFIG, "configuration"), (PROCESSOR, "processor"), ("tokenizer_config.json", "tokenizer")):
         if not (source / name).is_file():
@@ -266,4 +266,4 @@ result = segment("clip.mp4", "the red circle")
 `handler.py` serves the folder on Inference Endpoints; its docstring describes requests and answers.
 '''
 
-__all__ = ["check_repository", "export_hub", "find_model", "push_folder"]
+__all__ = ["check_model", "check_repository", "export_hub", "find_model", "push_folder"]

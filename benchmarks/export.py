@@ -1,0 +1,71 @@
+# Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
+# SPDX-License-Identifier: Apache-2.0
+"""
+Exported graphs in ONNX Runtime against the model in torch, on the CPU.
+
+    transformers-soc export soc-plus-micro graphs --frames 8
+    python benchmarks/export.py --graphs graphs --frames 8 16 --threads 1 2
+
+Wall time of one video and one sentence, medians, beside the float32 product of two matrices (`benchmarks/speed.py`).
+"""
+
+import argparse
+import statistics
+from functools import partial
+
+import torch
+from speed import add_model_arguments, build_inputs, build_model, machine, matrix_peak, timed, write
+
+from transformers_soc import SocExportedModel
+
+
+def measure(args: argparse.Namespace, threads: int, frames: int) -> dict[str, float]:
+    """Medians of both in seconds, and GFLOP/s of the matrix product in the same minute."""
+    torch.set_num_threads(threads)
+    args.frames = frames
+    model = build_model(args.size)
+    exported = SocExportedModel.from_pretrained(args.graphs, num_threads=threads)
+    inputs = build_inputs(model, args)
+    calls = {"torch": partial(model, **inputs, best_query_only=True), "onnxruntime": partial(exported, **inputs)}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    with torch.inference_mode():
+        for round_number in range(args.repeats + 1):
+            for name, call in calls.items():
+                taken = timed(call, args)
+                if round_number:  # the first warms up
+                    seconds[name].append(taken)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return {"threads": threads, "frames": frames, "peak": matrix_peak(torch.float32, args)} | medians
+
+
+def markdown(args: argparse.Namespace, rows: list[dict[str, float]]) -> str:
+    height, width = args.frame_size
+    name = machine("cpu")["name"]
+    lines = [
+        f"{args.size}, frames of {height}x{width}, {args.expressions} sentence(s), {name}, torch {torch.__version__}",
+        "",
+        "| threads | frames | torch, s | ONNX Runtime, s | torch.mm, GFLOP/s |",
+        "| ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        figures = f"{row['torch']:.3f} | {row['onnxruntime']:.3f} | {row['peak']:.0f}"
+        lines.append(f"| {row['threads']} | {row['frames']} | {figures} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.strip().split("\n")[0], conflict_handler="resolve")
+    add_model_arguments(parser)
+    parser.set_defaults(size="soc-plus-micro", frame_size=(80, 112), device="cpu", clock="wall", dtype="float32")
+    parser.add_argument("--graphs", required=True, help="folder of `transformers-soc export` of the same model")
+    parser.add_argument("--frames", type=int, nargs="+", default=[8, 16])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    args = parser.parse_args()
+    counts = args.frames
+    rows = [measure(args, threads, frames) for threads in args.threads for frames in counts]
+    write(args, rows, markdown(args, rows))
+
+
+if __name__ == "__main__":
+    main()
