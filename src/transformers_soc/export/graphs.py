@@ -179,6 +179,8 @@ def _write_part(part: Part, name: str, folder: Path, format: str) -> dict[str, A
                 verbose=False,
             )
             assert onnx_program is not None
+            for node in onnx_program.model.graph.all_nodes():
+                node.metadata_props.clear()  # the lines of code, and their paths, that it comes from
             onnx_program.save(path)
         else:
             torch.export.save(program, path)
