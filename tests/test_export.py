@@ -20,7 +20,7 @@ from transformers_soc.modeling_video_cluster import SocRandomWalkFusion
 
 OUTPUTS = ("logits", "pred_boxes", "pred_masks")
 # One layer of each kind: recording takes about as long as there are operations.
-SMALL = {"backbone_config": TINY_SWIN | {"depths": (2, 1, 1, 1), "drop_path_rate": 0.0}, "decoder_layers": 1}
+SMALL = {"backbone_config": TINY_SWIN | {"depths": (2, 1, 1, 1), "drop_path_rate": 0.0}}
 
 
 @pytest.fixture(scope="module")

@@ -216,7 +216,9 @@ def record(part: Part) -> torch.export.ExportedProgram:
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep what the exporters say to developers of torch off the screen."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
+    loggers = [
+        logging.getLogger(name) for name in ("torch.onnx", "torch.export", "torch.__trace", "onnxscript", "onnx_ir")
+    ]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.ERROR)
