@@ -14,7 +14,7 @@ TRANSFORMERS = $$($(RUN) -c 'from importlib.metadata import version; print(versi
 export TOKENIZERS_PARALLELISM = false
 OFFLINE = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 
-.PHONY: help install demo picture test stress lint format typecheck common-tests package-test docs-test space-test browser matrix lock audit clean
+.PHONY: help install demo picture test stress lint format typecheck common-tests package-test docs-test export-test space-test browser matrix lock audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,7 +43,7 @@ test: $(INSTALLED) ## run the tests on two workers, offline
 	$(OFFLINE) $(RUN) -m pytest -q -n 2 tests
 
 stress: $(INSTALLED) ## run the long form of the tests of hostile input, faults and load; about an hour
-	$(OFFLINE) $(RUN) -m pytest -v -rA --stress -m stress tests
+	$(OFFLINE) $(RUN) -m pytest -v -rA --stress -m stress tests tests/export tests/space
 
 lint: $(INSTALLED) ## check style and formatting with ruff
 	$(RUN) -m ruff check -q .
@@ -75,6 +75,9 @@ package-test: $(INSTALLED) ## build the wheel and use it outside of the checkout
 
 docs-test: $(INSTALLED) ## run the code in README.md and docs/
 	$(OFFLINE) $(RUN) -m pytest -q -rs tests/docs
+
+export-test: $(INSTALLED) ## record small models as graphs and compare them, in ONNX Runtime too
+	$(OFFLINE) $(RUN) -m pytest -q tests/export
 
 space-test: $(INSTALLED) ## use the demo Space in a browser; `make browser` installs one
 	$(OFFLINE) $(RUN) -m pytest -q tests/space

@@ -14,7 +14,8 @@ import statistics
 from functools import partial
 
 import torch
-from speed import CLOCKS, add_model_arguments, build_inputs, build_model, machine, matrix_peak, timed, write
+from matrix_peak import matrix_peak
+from speed import CLOCKS, add_model_arguments, build_inputs, build_model, machine, timed, write
 
 from transformers_soc import SocExportedModel
 
@@ -35,7 +36,7 @@ def measure(args: argparse.Namespace, threads: int, frames: int) -> dict[str, fl
                 if round_number:  # the first warms up
                     seconds[name].append(taken)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    return {"threads": threads, "frames": frames, "peak": matrix_peak(torch.float32, args)} | medians
+    return {"threads": threads, "frames": frames, "peak": matrix_peak(clock=CLOCKS[args.clock])} | medians
 
 
 def markdown(args: argparse.Namespace, rows: list[dict[str, float]]) -> str:

@@ -177,6 +177,8 @@ def _write_part(part: Part, name: str, folder: Path, format: str) -> dict[str, A
                 input_names=list(part.inputs),
                 output_names=list(part.outputs),
                 verbose=False,
+                # onnxscript 0.7 would join Clip and Max to a node without inputs; runtimes optimize when they load.
+                optimize=False,
             )
             assert onnx_program is not None
             for node in onnx_program.model.graph.all_nodes():
