@@ -28,7 +28,8 @@ def answered(driver, space):
 
 def test_the_overlay_plays(answered):
     video = "const video = document.querySelector('#overlay video'); "
-    assert answered.driver.execute_script(video + "return video.duration") == pytest.approx(16 / 6, abs=0.05)
+    duration = answered.wait(lambda: answered.driver.execute_script(video + "return video.duration"))
+    assert duration == pytest.approx(16 / 6, abs=0.05)
     start = answered.driver.execute_script(video + "video.play(); return video.currentTime")
     answered.wait(lambda: answered.driver.execute_script(video + "return video.currentTime") != start)
 
