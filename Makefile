@@ -43,7 +43,7 @@ test: $(INSTALLED) ## run the tests on two workers, offline
 	$(OFFLINE) $(RUN) -m pytest -q -n 2 tests
 
 stress: $(INSTALLED) ## run the long form of the tests of hostile input, faults and load; about an hour
-	$(OFFLINE) $(RUN) -m pytest -v -rA --stress -m stress tests tests/export tests/space
+	$(OFFLINE) $(RUN) -m pytest -v -rA --stress -m stress tests
 
 lint: $(INSTALLED) ## check style and formatting with ruff
 	$(RUN) -m ruff check -q .

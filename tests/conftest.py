@@ -4,6 +4,7 @@
 
 import io
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,21 @@ def run_command(capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple[An
         code = stop.code
     captured = capsys.readouterr()
     return code, captured.out, captured.err
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small SOC++ and its processor, which no test changes."""
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_model("soc++").save_pretrained(folder)
+    tiny_processor().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def own_folder(tiny_folder: Path, tmp_path: Path) -> Path:
+    """A copy of `tiny_folder` that the test may change."""
+    return Path(shutil.copytree(tiny_folder, tmp_path / "folder"))
 
 
 @pytest.fixture(scope="session")

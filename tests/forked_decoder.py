@@ -7,7 +7,6 @@ The process loads `video_io.py` by its path and warms it up, so that a fork cost
 own because a process with threads, as that of the tests is, must not be forked.
 """
 
-import importlib.util
 import json
 import os
 import resource
@@ -16,20 +15,15 @@ import sys
 import tempfile
 import time
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "spaces_demo"))
+from decode_child import load_module
+
 BYTES = 2 * 2**30
-
-
-def load(path: str) -> Any:
-    spec = importlib.util.spec_from_file_location("video_io", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def warm_up(video_io: Any) -> None:
@@ -83,7 +77,7 @@ def decode_in_fork(video_io: Any, path: str, limits: Any, seconds: int) -> list[
 def main() -> None:
     request = json.load(sys.stdin)
     warnings.simplefilter("ignore")
-    video_io = load(request["video_io"])
+    video_io = load_module(request["video_io"])
     warm_up(video_io)
     limits = video_io.VideoLimits(**request["limits"])
     paths = request["paths"]

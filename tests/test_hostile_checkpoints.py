@@ -17,9 +17,8 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from conftest import tiny_processor
 from limits import Payload, limited_memory
-from models import byte_tokenizer, tiny_model
+from models import byte_tokenizer
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel
 
@@ -30,21 +29,6 @@ from transformers_soc.modeling_soc import CheckpointError
 Header = dict[str, Any]
 WEIGHTS = "model.safetensors"
 EXAMPLE = Path(__file__).parents[1] / "examples/finetune_referring_video_segmentation.py"
-
-
-@pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a model; small, with long names and many tensors."""
-    path = tmp_path_factory.mktemp("good")
-    tiny_model("soc++").save_pretrained(path)
-    tiny_processor().save_pretrained(path)
-    return path
-
-
-@pytest.fixture
-def folder(good: Path, tmp_path: Path) -> Path:
-    shutil.copytree(good, tmp_path / "folder")
-    return tmp_path / "folder"
 
 
 def split_file(data: bytes) -> tuple[Header, bytes]:
@@ -140,15 +124,15 @@ DAMAGES: list[Callable[[Header, bytes, random.Random], bytes]] = [
 
 
 @pytest.mark.stress
-def test_damaged_weights_are_refused(folder, amount):
+def test_damaged_weights_are_refused(own_folder, amount):
     """Quickly, within twice the memory of the file and some for the model, and with the folder named."""
-    data, chance, counts, slowest = (folder / WEIGHTS).read_bytes(), random.Random(0), Counter(), 0.0
+    data, chance, counts, slowest = (own_folder / WEIGHTS).read_bytes(), random.Random(0), Counter(), 0.0
     for number in range(amount(22, 330)):
         damage = DAMAGES[number % len(DAMAGES)]
-        (folder / WEIGHTS).write_bytes(damage(*split_file(data), chance))
+        (own_folder / WEIGHTS).write_bytes(damage(*split_file(data), chance))
         start = time.process_time()
         with limited_memory(60), pytest.raises(CheckpointError, match=r"The weights in '.*folder'") as caught:
-            SocModel.from_pretrained(folder)
+            SocModel.from_pretrained(own_folder)
         slowest = max(slowest, time.process_time() - start)
         counts[str(caught.value).partition("folder' ")[2][:20]] += 1
     print(dict(counts), f"slowest {slowest:.2f} s")
@@ -175,39 +159,39 @@ UNFIT: dict[str, tuple[Callable[[dict[str, torch.Tensor]], Any], str]] = {
 
 
 @pytest.mark.parametrize(("change", "sentence"), UNFIT.values(), ids=UNFIT)
-def test_weights_that_do_not_fit_are_named(folder, change, sentence):
-    change_weights(folder, change)
+def test_weights_that_do_not_fit_are_named(own_folder, change, sentence):
+    change_weights(own_folder, change)
     for load in (SocModel.from_pretrained, AutoModel.from_pretrained):
         with pytest.raises(CheckpointError, match=sentence):
-            load(folder)
+            load(own_folder)
 
 
-def test_weights_may_be_left_out_on_purpose(folder):
-    change_weights(folder, UNFIT["missing"][0])
-    change_weights(folder, lambda weights: weights.update({"class_heads.1.bias": torch.zeros(3)}))
-    model = SocModel.from_pretrained(folder, ignore_mismatched_sizes=True)
+def test_weights_may_be_left_out_on_purpose(own_folder):
+    change_weights(own_folder, UNFIT["missing"][0])
+    change_weights(own_folder, lambda weights: weights.update({"class_heads.1.bias": torch.zeros(3)}))
+    model = SocModel.from_pretrained(own_folder, ignore_mismatched_sizes=True)
     assert model.class_heads[0].bias.isfinite().all() and model.class_heads[1].bias.shape == (1,)
-    change_weights(folder, lambda weights: weights.update({"class_heads.1.bias": torch.zeros(1)}))
-    _, report = SocModel.from_pretrained(folder, output_loading_info=True)
+    change_weights(own_folder, lambda weights: weights.update({"class_heads.1.bias": torch.zeros(1)}))
+    _, report = SocModel.from_pretrained(own_folder, output_loading_info=True)
     assert set(report["missing_keys"]) == {BIAS}
 
 
-def test_large_numbers_are_finite(folder):
+def test_large_numbers_are_finite(own_folder):
     """Although their sum is not."""
     name = "text_encoder.embeddings.word_embeddings.weight"
-    change_weights(folder, lambda weights: weights[name].fill_(3e38))
-    assert SocModel.from_pretrained(folder).state_dict()[name].max() == torch.tensor(3e38)
+    change_weights(own_folder, lambda weights: weights[name].fill_(3e38))
+    assert SocModel.from_pretrained(own_folder).state_dict()[name].max() == torch.tensor(3e38)
 
 
-def test_a_large_configuration_around_few_weights_costs_no_memory(folder):
+def test_a_large_configuration_around_few_weights_costs_no_memory(own_folder):
     """Tensors that a file lacks are named before they are made: here layers of 268 MB."""
-    config = json.loads((folder / "config.json").read_text()) | {"encoder_ffn_dim": 2**20}
-    (folder / "config.json").write_text(json.dumps(config))
+    config = json.loads((own_folder / "config.json").read_text()) | {"encoder_ffn_dim": 2**20}
+    (own_folder / "config.json").write_text(json.dumps(config))
     with (
         limited_memory(60),
         pytest.raises(CheckpointError, match=r"linear1.weight \[64, 64\] instead of \[1048576, 64\]"),
     ):
-        SocModel.from_pretrained(folder)
+        SocModel.from_pretrained(own_folder)
 
 
 INDICES = {
@@ -218,11 +202,11 @@ INDICES = {
 
 
 @pytest.mark.parametrize("index", INDICES.values(), ids=INDICES)
-def test_hostile_lists_of_shards_are_refused(folder, index):
-    (folder / WEIGHTS).unlink()
-    (folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
+def test_hostile_lists_of_shards_are_refused(own_folder, index):
+    (own_folder / WEIGHTS).unlink()
+    (own_folder / f"{WEIGHTS}.index.json").write_text(json.dumps(index))
     with pytest.raises((ValueError, OSError)):
-        SocModel.from_pretrained(folder)
+        SocModel.from_pretrained(own_folder)
 
 
 PICKLES: dict[str, Callable[[Any, Path], None]] = {
@@ -245,18 +229,18 @@ def test_pickled_code_of_an_official_checkpoint_is_not_run(tmp_path, write, key)
 
 
 @pytest.mark.parametrize("write", PICKLES.values(), ids=PICKLES)
-def test_pickled_weights_of_a_folder_are_not_read(folder, write):
-    canary = folder / "canary"
-    (folder / WEIGHTS).unlink()
-    write({BIAS: Payload(canary)}, folder / "pytorch_model.bin")
+def test_pickled_weights_of_a_folder_are_not_read(own_folder, write):
+    canary = own_folder / "canary"
+    (own_folder / WEIGHTS).unlink()
+    write({BIAS: Payload(canary)}, own_folder / "pytorch_model.bin")
     for load in (SocModel.from_pretrained, AutoModel.from_pretrained):
         with pytest.raises(OSError, match="safetensors"):
-            load(folder)
+            load(own_folder)
     with pytest.raises(pickle.UnpicklingError):  # asked for, they are read, but not run
-        SocModel.from_pretrained(folder, use_safetensors=False)
-    shutil.copy(folder / "pytorch_model.bin", folder / WEIGHTS)
+        SocModel.from_pretrained(own_folder, use_safetensors=False)
+    shutil.copy(own_folder / "pytorch_model.bin", own_folder / WEIGHTS)
     with pytest.raises(CheckpointError, match="damaged or incomplete"):
-        SocModel.from_pretrained(folder)
+        SocModel.from_pretrained(own_folder)
     assert not canary.exists()
 
 

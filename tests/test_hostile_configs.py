@@ -6,15 +6,13 @@ import json
 import math
 import random
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import tiny_processor
 from limits import limited_memory, no_network
-from models import tiny_config, tiny_model
+from models import tiny_config
 from transformers import AutoConfig, AutoModel, AutoProcessor, pipeline
 
 from transformers_soc import SocConfig, SocModel, VideoSwinConfig
@@ -28,20 +26,6 @@ WORDS = ["8", "", "kernels-community/evil", "../../evil", "__import__('os')", []
 def bounds() -> Iterator[None]:
     with no_network(), limited_memory():
         yield
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model")
-    tiny_model("soc++").save_pretrained(path)
-    tiny_processor().save_pretrained(path)
-    return path
-
-
-@pytest.fixture
-def own_folder(folder: Path, tmp_path: Path) -> Path:
-    shutil.copytree(folder, tmp_path / "own")
-    return tmp_path / "own"
 
 
 def number_fields(config: dict[str, Any], parents: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

@@ -6,10 +6,8 @@ import json
 import subprocess
 import sys
 
-import pytest
 import torch
-from conftest import gray_frames, tiny_processor
-from models import tiny_model
+from conftest import gray_frames
 from transformers import AutoBackbone, AutoModel, AutoProcessor, AutoVideoProcessor, pipeline
 
 import transformers_soc
@@ -41,29 +39,21 @@ def test_importing_twice_is_harmless(recwarn):
     assert not recwarn.list
 
 
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("checkpoint")
-    tiny_model("soc++").save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return folder
-
-
-def test_auto_classes_find_the_registered_ones(checkpoint):
-    model = AutoModel.from_pretrained(checkpoint)
+def test_auto_classes_find_the_registered_ones(tiny_folder):
+    model = AutoModel.from_pretrained(tiny_folder)
     assert isinstance(model, SocModel)
-    assert isinstance(AutoProcessor.from_pretrained(checkpoint), SocProcessor)
-    assert isinstance(AutoVideoProcessor.from_pretrained(checkpoint), SocVideoProcessor)
+    assert isinstance(AutoProcessor.from_pretrained(tiny_folder), SocProcessor)
+    assert isinstance(AutoVideoProcessor.from_pretrained(tiny_folder), SocVideoProcessor)
     assert isinstance(AutoBackbone.from_config(model.config.backbone_config), VideoSwinBackbone)
 
 
-def test_task_runs_from_a_folder(checkpoint):
-    segment = pipeline("referring-video-segmentation", model=str(checkpoint))
+def test_task_runs_from_a_folder(tiny_folder):
+    segment = pipeline("referring-video-segmentation", model=str(tiny_folder))
     answer = segment(gray_frames(3), "the dog")
     assert answer["masks"].shape == (3, 32, 48)
 
 
-def test_device_map_and_dtype(checkpoint):
-    model = AutoModel.from_pretrained(checkpoint, device_map={"": "cpu"}, dtype=torch.bfloat16)
+def test_device_map_and_dtype(tiny_folder):
+    model = AutoModel.from_pretrained(tiny_folder, device_map={"": "cpu"}, dtype=torch.bfloat16)
     assert model.dtype == torch.bfloat16
     assert all(parameter.device.type == "cpu" for parameter in model.parameters())

@@ -26,10 +26,14 @@ RELU = nn.ReLU()
 FUSED_ACTIVATIONS = {type(None): ("none", ""), nn.ReLU: ("relu", ""), GELUActivation: ("gelu", "none")}
 
 
+def is_recorded() -> bool:
+    """Whether somebody records a graph: `torch.compile`, export or tracing."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
 def works_in_pieces(module: nn.Module) -> bool:
     """Whether a module takes its inference form: no training, no autograd, nobody who records a graph."""
-    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return not (module.training or torch.is_grad_enabled() or recorded)
+    return not (module.training or torch.is_grad_enabled() or is_recorded())
 
 
 def piece_rows(width: int, like: torch.Tensor) -> int:
@@ -91,4 +95,4 @@ def _is_fused(layer: nn.Module, inputs: torch.Tensor) -> bool:
     )
 
 
-__all__ = ["RELU", "linear", "map_rows", "works_in_pieces"]
+__all__ = ["RELU", "is_recorded", "linear", "map_rows", "works_in_pieces"]

@@ -38,7 +38,7 @@ from .modeling_fusion import (
     SocVideoFeatures,
     Words,
 )
-from .modeling_inference import chunk_size, works_in_pieces
+from .modeling_inference import chunk_size, is_recorded, works_in_pieces
 from .modeling_mask_head import NUM_LEVELS, SocMaskHead, SocMLP, SocPixelDecoder
 from .modeling_video_cluster import SocVideoCluster, build_query_fusion
 from .modeling_video_swin import VideoSwinBackbone, init_torch_default
@@ -638,8 +638,7 @@ class SocModel(SocPreTrainedModel):
     def _check_length(self, tokens: int) -> None:
         """Refuses sentences with more tokens than the text encoder has positions."""
         positions = getattr(getattr(self.text_encoder, "embeddings", None), "position_embeddings", None)
-        recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()
-        if recorded or not isinstance(positions, nn.Embedding):
+        if is_recorded() or not isinstance(positions, nn.Embedding):
             return
         # RoBERTa counts from the position after that of padding.
         limit = positions.num_embeddings - (0 if positions.padding_idx is None else positions.padding_idx + 1)

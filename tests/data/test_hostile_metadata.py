@@ -99,10 +99,10 @@ def test_links_may_not_lead_out(youtube):
     frames.rename(youtube.parent / "disk")
     frames.symlink_to(youtube.parent / "disk")
     first = sorted((frames / VIDEO).iterdir())[0]
-    shutil.move(first, frames / "shared.jpg")
-    first.symlink_to("../shared.jpg")
+    shutil.move(first, frames / "common.jpg")
+    first.symlink_to("../common.jpg")
     assert first_row(youtube)["video_id"] == VIDEO
-    shutil.move(frames / "shared.jpg", youtube.parent / "secret.jpg")
+    shutil.move(frames / "common.jpg", youtube.parent / "secret.jpg")
     first.unlink()
     first.symlink_to(youtube.parent / "secret.jpg")
     with pytest.raises(ValueError, match=rf"{first.name}' leads out of"):
