@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 What the temporal modules are worth: trains SOC, SOC++ and SOC++ without the video cluster on the same MovingShapes
-clips, for the same steps, from one trained backbone and with several seeds, and compares J&F by kind of expression.
+clips, for the same steps and with several seeds, and compares J&F by kind of expression. All begin with those weights
+of a trained SOC++ that the three of them have; the proxies, the video cluster, the frame weighting and the fusion of
+queries begin at random.
 
-  python benchmarks/compare_variants.py --backbone runs/micro/state-attributes.pt --output runs/variants
+  python benchmarks/compare_variants.py --shared runs/micro/state-scores.pt --output runs/variants
 
 A run that is done is not repeated, and one that was killed goes on: give the same command again.
 """
@@ -29,12 +31,12 @@ def train_and_examine(variant: str, seed: int, options: argparse.Namespace) -> P
     results = folder / "results.json"
     if results.exists():
         return results
-    shutil.copytree(options.backbone.parent / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
+    shutil.copytree(options.shared.parent / "tokenizer", folder / "tokenizer", dirs_exist_ok=True)
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     train = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(options.num_processes)]
     train += [str(EXAMPLES / "train_soc_plus_micro.py"), "--output", str(folder), "--variant", variant]
-    train += ["--seed", str(seed), "--backbone-from", str(options.backbone), "--steps", "0", "0"]
-    train += [str(options.grounding_steps), str(options.joint_steps), "0", "0", *(["--bf16"] if options.bf16 else [])]
+    train += ["--seed", str(seed), "--shared-from", str(options.shared)]
+    train += ["--steps", "0", "0", "0", str(options.steps), "0", "0", *(["--bf16"] if options.bf16 else [])]
     examine = [sys.executable, str(EXAMPLES / "examine_soc_plus_micro.py"), "--model", str(folder / "model")]
     examine += ["--num-videos", str(options.num_videos), "--validation-videos", "20", "--output", str(results)]
     for command in (train, examine):
@@ -58,11 +60,10 @@ def table(results: dict[str, list[Path]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--backbone", type=Path, required=True, help="state of a run after its stage attributes")
+    parser.add_argument("--shared", type=Path, required=True, help="state of a trained SOC++")
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
-    parser.add_argument("--grounding-steps", type=int, default=150)
-    parser.add_argument("--joint-steps", type=int, default=250)
+    parser.add_argument("--steps", type=int, default=240)
     parser.add_argument("--num-videos", type=int, default=200, help="of the test split")
     parser.add_argument("--num-processes", type=int, default=2)
     parser.add_argument("--bf16", action="store_true", help="run the backbone under bfloat16 autocast")

@@ -14,7 +14,7 @@ Six stages, each starting from the one before:
 One process a core, one thread each, gradients averaged over processes:
   torchrun --nproc_per_node 2 examples/train_soc_plus_micro.py --output runs/micro --bf16
 A killed run goes on where its last checkpoint was written: give the same command again. `--variant` and
-`--backbone-from` train other architectures from one backbone, to compare them.
+`--shared-from` train other architectures from the weights that all of them have, to compare them.
 """
 
 import argparse
@@ -448,13 +448,17 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
 
     def start_from(self, path: Path) -> None:
-        """Takes the backbone and its heads from another run, and begins where they are done."""
-        known = torch.load(path, weights_only=True)["modules"]
-        own = self.modules()
-        parts = {name: value for name, value in known.items() if name.startswith(("model.backbone.", "attributes."))}
-        own.load_state_dict(own.state_dict() | parts)
+        """Takes the averaged weights of another run that every architecture has, and begins with the joint losses."""
+        known = torch.load(path, weights_only=True)["average"]
+        with torch.device("meta"):
+            shapes = [
+                {name: value.shape for name, value in SocModel(config).state_dict().items()}
+                for config in (micro_config(len(self.tokenizer), variant) for variant in ARCHITECTURES)
+            ]
+        shared = set.intersection(*(set(own.items()) for own in shapes))
+        self.model.load_state_dict(self.model.state_dict() | {name: known[name] for name, _ in shared})
         self.average = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.stage = "grounding"
+        self.stage = "joint"
         self.optimizer = self.new_optimizer()
 
     def next_stage(self) -> bool:
@@ -518,7 +522,7 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true", help="run the backbone under bfloat16 autocast")
     parser.add_argument("--variant", choices=ARCHITECTURES, default="soc++")
     parser.add_argument(
-        "--backbone-from", type=Path, metavar="STATE", help="state of a run after the two first stages"
+        "--shared-from", type=Path, metavar="STATE", help="state of a run whose weights are taken where they fit"
     )
     parser.add_argument("--save-every", type=int, default=100)
     parser.add_argument("--log-every", type=int, default=25)
@@ -536,8 +540,8 @@ def main() -> None:
     trainer = Trainer(options, rank, world)
     if (folder / "state.pt").exists():
         trainer.load(folder / "state.pt")
-    elif options.backbone_from is not None:
-        trainer.start_from(options.backbone_from)
+    elif options.shared_from is not None:
+        trainer.start_from(options.shared_from)
     started, reports = time.time(), []
     more = True
     while more:

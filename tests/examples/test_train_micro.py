@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 from example_tools import EXAMPLES, load_script
 
 from transformers_soc import SocModel, SocProcessor
@@ -51,9 +52,13 @@ def test_all_stages_lead_to_a_model_that_loads_and_the_run_can_go_on(run):
 
 
 @pytest.mark.parametrize("variant", ["soc", "no-cluster"])
-def test_variants_start_from_the_backbone_of_another_run(run, variant):
+def test_variants_start_from_the_weights_that_they_share_with_another_run(run, variant):
     source = run("plus", "--steps", "1", "1", "1", "1", "1", "1")
-    state = str(source / "state-attributes.pt")
-    folder = run(variant, "--variant", variant, "--backbone-from", state, "--steps", "0", "0", "1", "1", "0", "0")
-    assert steps(folder) == [("grounding", 1), ("joint", 1)]
-    assert SocModel.from_pretrained(folder / "model").config.video_cluster == (variant == "soc")
+    state = source / "state-scores.pt"
+    folder = run(variant, "--variant", variant, "--shared-from", str(state), "--steps", "0", "0", "0", "1", "0", "0")
+    assert steps(folder) == [("joint", 1)]
+    model = SocModel.from_pretrained(folder / "model")
+    assert model.config.video_cluster == (variant == "soc")
+    known = torch.load(state, weights_only=True)["average"]
+    for name in ("backbone.stem.embedding.conv2.weight", "decoder.query_embed.weight"):
+        torch.testing.assert_close(model.state_dict()[name], known[name], atol=2e-3, rtol=0)
