@@ -2,17 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Space: a page that finds in a video clip what sentences talk about."""
 
+import contextlib
+import ctypes
 import html
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# Read when Gradio is imported: nothing is reported.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+# Read by Gradio when it is imported: nothing is reported. And when a queue is made: it keeps notes of each job for a
+# monitor that this page does not have, and goes through all of them after each job.
+os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_ANALYTICS_MAX_EVENTS": "1"}
 
 import example_clips
 import gradio as gr
@@ -26,6 +30,7 @@ from storage import Storage
 
 TITLE = "Referring video object segmentation"
 CSS = Path(__file__).with_name("style.css")
+SESSIONS = 200  # whose last answers Gradio keeps in memory
 PROGRESS = gr.Progress()  # Gradio finds it among the defaults and gives each job its own
 FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
 
@@ -49,7 +54,7 @@ def build(settings: Settings, storage: Storage) -> gr.Blocks:
         gr.Markdown(introduction(settings))
         with gr.Row():
             with gr.Column():
-                video = uploads_only(gr.Video(label="Video", sources=["upload", "webcam"], elem_id="video"))
+                video = gr.Video(label="Video", sources=["upload", "webcam"], elem_id="video")
                 sentences = gr.Textbox(
                     label="Sentences, one in each line",
                     placeholder="the red circle moving to the left",
@@ -122,27 +127,39 @@ def build(settings: Settings, storage: Storage) -> gr.Blocks:
             show_progress_on=[overlay],
         )
         done.success(enable_downloads, None, [png_zip, rle_json], queue=False, api_visibility="private")
+    uploads_only(page)
     return page
 
 
 def make_handler(settings: Settings, storage: Storage) -> Callable[..., Answer]:
     """The function behind the button and the endpoint: a job, with every failure as one sentence."""
+    # Gradio begins the next job when a visitor cancels one, though that still runs.
+    alone = threading.Lock()
 
     def segment(
         video: str | None, sentences: str, fps: float, threshold: float, model: str, progress: Any = PROGRESS
     ) -> Answer:
         """Find what the sentences, one in each line, talk about in the video."""
         try:
-            return run_job(
-                video, sentences, fps, threshold, model, settings=settings, storage=storage, progress=progress
-            )
+            with alone:
+                return run_job(
+                    video, sentences, fps, threshold, model, settings=settings, storage=storage, progress=progress
+                )
         except ValueError as refusal:
             raise polite_error(sentence(str(refusal))) from None
-        except Exception:
+        except BaseException:  # SystemExit would end the server
             traceback.print_exc()
             raise polite_error("The program failed on this clip: try another clip or fewer frames.") from None
+        finally:
+            give_memory_back()
 
     return segment
+
+
+def give_memory_back() -> None:
+    """Return to the system what a job no longer needs; glibc keeps much of it, for each thread apart."""
+    with contextlib.suppress(AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def enable_downloads() -> list[gr.DownloadButton]:
@@ -159,22 +176,27 @@ def main() -> None:
     """Load the models and serve the page until the process is stopped."""
     settings = read_settings()
     segmenters.load_models(settings.models)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     storage = Storage(settings.keep_seconds, MEGABYTE * settings.max_stored_megabytes)
     gr.set_static_paths([storage.examples])
     storage.start_sweeping()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     page = build(settings, storage)
     page.queue(max_size=settings.max_waiting, api_open=False)
-    page.launch(
-        theme=gr.themes.Default(**FONTS),
-        css_paths=CSS,
-        max_file_size=MEGABYTE * settings.max_megabytes,
-        app_kwargs={"middleware": [Middleware(Guard, max_upload=MEGABYTE * settings.max_megabytes)]},
-        footer_links=["api"],
-        ssr_mode=False,
-        run_history=False,
-        enable_monitoring=False,
-    )
+    try:
+        page.launch(
+            theme=gr.themes.Default(**FONTS),
+            css_paths=CSS,
+            max_file_size=MEGABYTE * settings.max_megabytes,
+            app_kwargs={"middleware": [Middleware(Guard, max_upload=MEGABYTE * settings.max_megabytes)]},
+            footer_links=["api"],
+            ssr_mode=False,
+            run_history=False,
+            enable_monitoring=False,
+            state_session_capacity=SESSIONS,
+        )
+    finally:
+        page.close(verbose=False)
+        storage.remove()
 
 
 if __name__ == "__main__":

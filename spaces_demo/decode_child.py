@@ -3,14 +3,16 @@
 """Decode one upload in a process of its own: `python decode_child.py REQUEST`, with the fields of `decoding.decode`.
 
 The frames go to a NumPy file, and one line of JSON to the standard output: what is known of the clip, or an error that
-can be shown. The process limits its own memory before it opens the file, and imports neither torch nor the package, so
-that it starts at once.
+can be shown. The process limits its own memory before it opens the file, ends with the Space, and imports neither
+torch nor the package, so that it starts at once.
 """
 
+import ctypes
 import importlib.util
 import json
 import os
 import resource
+import signal
 import sys
 import warnings
 from typing import Any
@@ -18,10 +20,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+PR_SET_PDEATHSIG = 1  # of prctl, on Linux
+
 
 def main() -> None:
     request = json.loads(sys.argv[1])
     set_limits(request)
+    end_with(request["parent"])
     try:
         answer = decode(request, load_module(request["video_io"]))
     except MemoryError:
@@ -43,10 +48,19 @@ def set_limits(request: dict[str, Any]) -> None:
         resource.setrlimit(kind, (most, most))
 
 
+def end_with(parent: int) -> None:
+    """Let the kernel end this process as soon as the Space is gone, however that ended."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            sys.exit("the Space is gone")
+
+
 def load_module(path: str) -> Any:
     """The module at `path`, without the package around it."""
     spec = importlib.util.spec_from_file_location("video_io", path)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is no Python module")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -3,6 +3,8 @@
 """From an upload to frames, decoded in a child process so that no file can harm this one."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -45,9 +47,10 @@ def decode(video: Path, fps: float, settings: Settings, folder: Path) -> Clip:
         raise Refusal("The video is no longer here: upload it again.")
     request = {name: value for name, value in asdict(settings).items() if name != "models"}
     request |= {"video": str(video), "frames": str(folder / "frames.npy"), "fps": fps, "video_io": video_io.__file__}
+    request["parent"] = os.getpid()
     command = [sys.executable, "-I", str(CHILD), json.dumps(request)]
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - our own program; the upload's path is inside its JSON
             command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, capture_output=True, timeout=settings.decode_seconds
         )
     except subprocess.TimeoutExpired:
@@ -69,6 +72,7 @@ def decode(video: Path, fps: float, settings: Settings, folder: Path) -> Clip:
 
 
 def sentence(message: str) -> str:
-    """A message of the library as a sentence about the upload."""
-    text = message.replace("the given file object", "the video")
+    """A message of the library as a sentence to the visitor, who counts sentences from 1."""
+    text = message.replace("the given file object", "the video").replace(", or pass truncation=True", "")
+    text = re.sub(r"\bexpression (\d+)", lambda found: f"sentence {int(found[1]) + 1}", text)
     return text[:1].upper() + text[1:].rstrip(".") + "."

@@ -59,7 +59,7 @@ def run_job(
         raise Refusal("There is no video: upload a clip or choose an example.")
     sentences = split_sentences(text, settings)
     check_choices(fps, threshold, model, settings)
-    segmenters.check_length(model, sentences)
+    segmenters.check_sentences(model, sentences)
     started = time.perf_counter()
     with storage.new_work_folder() as name:
         folder = Path(name)
@@ -138,7 +138,7 @@ def summarize(clip: Clip, results: Sequence[dict[str, Any]], times: dict[str, fl
         found = "no target" if result["no_target"] else f"in {seen} of {len(clip.frames)} frames"
         rows.append(
             f'<li><span class="swatch" style="background: {color}">{number}</span>'
-            f'<span class="sentence">{html.escape(result["expression"])}</span>'
+            f'<bdi class="sentence">{html.escape(result["expression"])}</bdi>'
             f'<span class="found">score {result["score"]:.2f}, {found}</span></li>'
         )
     height, width = clip.frames.shape[1:3]

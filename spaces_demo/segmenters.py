@@ -13,7 +13,7 @@ except ImportError:
     spaces = None
 
 import torch
-from settings import BUNDLED, Refusal
+from settings import BUNDLED
 from transformers import Pipeline, pipeline
 
 import transformers_soc
@@ -43,12 +43,13 @@ def saved_threshold(name: str) -> float:
     return DEFAULT_THRESHOLD if threshold is None else round(float(threshold), 2)
 
 
-def check_length(name: str, sentences: list[str]) -> None:
-    """Refuse sentences that are longer than the text encoder of this model reads."""
-    tokenizer = LOADED[name].processor.tokenizer
-    for number, tokens in enumerate(tokenizer(sentences, verbose=False)["input_ids"], start=1):
-        if len(tokens) > tokenizer.model_max_length:
-            raise Refusal(f"Sentence {number} is too long for the model {name}: shorten it.")
+def check_sentences(name: str, sentences: list[str]) -> None:
+    """Refuse what is no text, and what is longer than the text encoder of this model reads.
+
+    Raises:
+        ValueError: names the sentence as an expression, counted from 0.
+    """
+    LOADED[name].processor(text=sentences)
 
 
 def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:

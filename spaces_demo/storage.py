@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder of the Space: uploads and answers under names that cannot be guessed, deleted when their time is over."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -28,6 +29,7 @@ class Storage:
         self.served, self.examples, self.work = (self.root / name for name in ("served", "examples", "work"))
         for folder in (self.served, self.examples, self.work):
             folder.mkdir()
+        self._removed = threading.Event()
         os.environ["GRADIO_TEMP_DIR"] = str(self.served)
 
     def new_work_folder(self) -> "tempfile.TemporaryDirectory[str]":
@@ -40,14 +42,23 @@ class Storage:
         folder.mkdir()
         return [Path(shutil.move(file, folder / file.name)) for file in files]
 
+    def remove(self) -> None:
+        """Delete everything, also what a job that still runs writes in the meantime."""
+        self._removed.set()
+        for _ in range(100):
+            shutil.rmtree(self.root, ignore_errors=True)
+            if not self.root.exists():
+                return
+            time.sleep(0.01)
+
     def start_sweeping(self) -> None:
         """Sweep every half minute in a thread that ends with the process."""
         threading.Thread(target=self._sweep_forever, name="sweep", daemon=True).start()
 
     def _sweep_forever(self) -> None:
-        while True:
-            self.sweep()
-            time.sleep(min(SWEEP_EVERY, self.keep_seconds / 2))
+        while not self._removed.wait(min(SWEEP_EVERY, self.keep_seconds / 2)):
+            with contextlib.suppress(OSError):  # a folder that goes while it is looked at; the next time will do
+                self.sweep()
 
     def sweep(self) -> None:
         """Delete what is too old, then the oldest files while there are too many bytes, then empty folders."""

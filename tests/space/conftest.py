@@ -2,19 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The running Space, and a browser that uses it as a visitor does."""
 
+import json
 import os
 import shutil
-import socket
-import subprocess
 import sys
-import threading
 import time
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
-import psutil
 import pytest
 from selenium import webdriver
 from selenium.common.exceptions import TimeoutException
@@ -24,64 +23,18 @@ from selenium.webdriver.support.ui import WebDriverWait
 from transformers_soc.video_io import write_video
 
 FOLDER = Path(__file__).parents[2] / "spaces_demo"
-START_SECONDS, ANSWER_SECONDS = 300, 180  # generous: the machine may be busy
+BENCHMARKS = FOLDER.with_name("benchmarks")
+STAND_IN = Path(__file__).with_name("stand_in.py")
+ANSWER_SECONDS = 180  # generous: the machine may be busy
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --window-size=1280,1000"
 )
 TOAST = "[data-testid=toast-text]"
-sys.path.insert(0, str(FOLDER))
+PASTE = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))"
+sys.path[:0] = [str(FOLDER), str(BENCHMARKS)]
 
-
-class Space:
-    """A Space in a process of its own, with a small queue and small uploads, and the most memory that it took."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.folder = folder
-        self.log = folder / "space.log"
-        self.peak = 0
-        limits = {"SOC_SPACE_MAX_WAITING": "3", "SOC_SPACE_MAX_MEGABYTES": "2", "HF_HUB_OFFLINE": "1"}
-        places = {"TMPDIR": str(folder), "GRADIO_SERVER_PORT": str(self.port), "GRADIO_SERVER_NAME": "127.0.0.1"}
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, str(FOLDER / "app.py")],
-                env={**os.environ, **limits, **places},
-                cwd=folder,
-                stdout=log,
-                stderr=log,
-            )
-        threading.Thread(target=self._watch, daemon=True).start()
-
-    def _watch(self) -> None:
-        """Note the most memory that the process and its children hold together."""
-        try:
-            process = psutil.Process(self.process.pid)
-            while True:
-                family = [process, *process.children(recursive=True)]
-                self.peak = max(self.peak, sum(member.memory_info().rss for member in family if member.is_running()))
-                time.sleep(0.02)
-        except psutil.NoSuchProcess:
-            if self.process.poll() is None:
-                self._watch()
-
-    def wait(self) -> None:
-        """Return when the page is served."""
-        for _ in range(2 * START_SECONDS):
-            assert self.process.poll() is None, self.log.read_text()[-2000:]
-            try:
-                urllib.request.urlopen(self.url, timeout=10).close()
-                return
-            except OSError:
-                time.sleep(0.5)
-        raise AssertionError("the Space did not start")
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
+from space_load import RunningSpace, segment_index  # noqa: E402
 
 
 class Page:
@@ -139,6 +92,11 @@ class Page:
         self.find("#sentences textarea")[0].send_keys(text)
         return self
 
+    def paste(self, text: str) -> "Page":
+        """Write what cannot be typed."""
+        self.driver.execute_script(PASTE, self.find("#sentences textarea")[0], text)
+        return self
+
     def run(self) -> "Page":
         self.click("#run")
         return self
@@ -172,12 +130,77 @@ class Page:
             self.resize(width)
 
 
+def until(condition: Callable[[], Any], seconds: float = ANSWER_SECONDS) -> Any:
+    """The first true value of `condition()`."""
+    stop = time.monotonic() + seconds
+    while time.monotonic() < stop:
+        if found := condition():
+            return found
+        time.sleep(0.005)
+    raise AssertionError("it did not happen")
+
+
+class Web(httpx.Client):
+    """A program that asks a Space without the page or Gradio's client."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(base_url=url, timeout=ANSWER_SECONDS)
+        self.function = segment_index(self)
+
+    def upload(self, path: Path) -> dict[str, Any]:
+        """Upload a file; returns what stands for it in requests."""
+        with path.open("rb") as file:
+            answer = self.post("/gradio_api/upload", files={"files": (path.name, file)})
+        return {"path": answer.raise_for_status().json()[0], "meta": {"_type": "gradio.FileData"}}
+
+    def join(self, session: str, video: Any, text: Any = "the ring") -> httpx.Response:
+        """Ask for a job; a session is any name."""
+        data = [video, text, 6, 0.3, "soc-plus-micro"]
+        # In ASCII, because a text may hold what has no UTF-8.
+        content = json.dumps({"data": data, "fn_index": self.function, "session_hash": session})
+        return self.post("/gradio_api/queue/join", content=content, headers={"content-type": "application/json"})
+
+    def events(self, session: str) -> list[dict[str, Any]]:
+        """What a session is told until its jobs are done."""
+        with self.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as lines:
+            return [json.loads(line.removeprefix("data: ")) for line in lines.iter_lines() if line]
+
+    def ask(self, session: str, video: Any, text: Any = "the ring") -> dict[str, Any]:
+        """Ask for a job, and wait for what comes out of it."""
+        self.join(session, video, text).raise_for_status()
+        return next(event["output"] for event in self.events(session) if event["msg"] == "process_completed")
+
+
 @pytest.fixture(scope="session")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Space]:
-    running = Space(tmp_path_factory.mktemp("space"))
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSpace]:
+    """The Space, with a small queue and small uploads."""
+    limits = {"SOC_SPACE_MAX_WAITING": "3", "SOC_SPACE_MAX_MEGABYTES": "2"}
+    running = RunningSpace(tmp_path_factory.mktemp("space"), interval=0.02, **limits)
     running.wait()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def web(space: RunningSpace) -> Iterator[Web]:
+    with closing(Web(space.url)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSpace]:
+    """The Space without a model."""
+    limits = {"SOC_SPACE_MAX_WAITING": "15", "SOC_SPACE_MAX_MEGABYTES": "2"}
+    running = RunningSpace(tmp_path_factory.mktemp("stand_in"), STAND_IN, **limits)
+    running.wait()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def stand_in_web(stand_in: RunningSpace) -> Iterator[Web]:
+    with closing(Web(stand_in.url)) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")
@@ -204,7 +227,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Iterato
 
 
 @pytest.fixture
-def page(driver: webdriver.Chrome, space: Space) -> Page:
+def page(driver: webdriver.Chrome, space: RunningSpace) -> Page:
     return Page(driver, space.url).open()
 
 

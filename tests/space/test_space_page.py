@@ -132,6 +132,46 @@ def test_a_large_clip_is_answered_in_little_memory(page, large_clip, space):
     assert space.peak < 2e9
 
 
+HOSTILE = (
+    "<script>document.title='broken'</script>",
+    "<img src=x onerror=\"document.title='broken'\">",
+    "\u202eהכלב משמאל 7",
+    "left 左边 🐕 &lt;b&gt;",
+    "</bdi></li></ol><h1>the ring</h1>",
+)
+
+
+def test_hostile_sentences_are_shown_as_text_in_their_lines(page):
+    page.choose_example(1).paste("\n".join(HOSTILE)).run().answer()
+    page.screenshot("hostile")
+    lines = page.find("#summary li")
+    shown = [[part.get_attribute("textContent") for part in line.find_elements("css selector", "*")] for line in lines]
+    assert [(number, text) for number, text, _ in shown] == [(str(n), text) for n, text in enumerate(HOSTILE, 1)]
+    assert all(re.fullmatch(r"score \d[.]\d\d, (no target|in \d+ of 16 frames)", found) for _, _, found in shown)
+    assert page.driver.title == "Referring video object segmentation"
+    assert not page.find("#summary script, #summary img, #summary h1, #summary b")
+    assert len({number.rect["x"] for number in page.find("#summary .swatch")}) == 1
+    assert all(page.driver.execute_script(IN_ORDER, line) for line in lines)
+
+
+# The number of a line stands before its sentence, and that before its score or on a line above it.
+IN_ORDER = """
+const [number, sentence, found] = [...arguments[0].children].map(part => part.getBoundingClientRect());
+return number.right <= sentence.left && (sentence.right <= found.left || sentence.bottom <= found.bottom);
+"""
+
+
+def test_a_full_queue_is_said_on_the_page(page, web, small_clip):
+    video = web.upload(small_clip)
+    page.choose_example(1)
+    joined = [name for name in "abcdef" if web.join(name, video, "\n".join("abcde")).status_code == 200]
+    page.run()
+    assert page.shows_error("This application is currently busy. Please try again.")
+    page.screenshot("full")
+    for name in joined:
+        assert web.events(name)
+
+
 def open_tabs(driver, space, clip, count):
     """Tabs with a clip and five sentences each."""
     pages = {}
