@@ -20,6 +20,7 @@ import argparse
 import json
 import shlex
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,18 @@ from transformers_soc.data.folder import load_folder
 from transformers_soc.data.moving_shapes import load_moving_shapes
 from transformers_soc.data.revos import load_revos_foreground
 from transformers_soc.data.submission import LAYOUTS, write_submission
+from transformers_soc.locking import only_writer
 from transformers_soc.metrics import format_table
 from transformers_soc.metrics.evaluation import ModelAnswers, StoredAnswers, score_rows
 from transformers_soc.metrics.predictions import PredictionReader
 from transformers_soc.metrics.protocols import PROTOCOLS, Protocol
-from transformers_soc.metrics.runs import RESULTS, EvaluationFolder, model_stamp, result_entries, summarize_records
+from transformers_soc.metrics.runs import (
+    RESULTS,
+    EvaluationFolder,
+    model_stamp,
+    result_entries,
+    summarize_records,
+)
 from transformers_soc.processing_soc import MODES
 from transformers_soc.video_io import replacing, rle_to_masks
 
@@ -190,13 +198,14 @@ def main(arguments: list[str] | None = None) -> None:
     with accelerator.main_process_first():
         table = load_table(args)
     folder = EvaluationFolder(args.output_dir, evaluation_settings(args, protocol))
-    if accelerator.is_main_process:
-        folder.open()
-    accelerator.wait_for_everyone()
-    evaluate(args, protocol, table, folder, accelerator)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        report(args, protocol, table, folder)
+    with only_writer(args.output_dir) if accelerator.is_main_process else nullcontext():
+        if accelerator.is_main_process:
+            folder.open()
+        accelerator.wait_for_everyone()
+        evaluate(args, protocol, table, folder, accelerator)
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            report(args, protocol, table, folder)
     accelerator.end_training()
 
 

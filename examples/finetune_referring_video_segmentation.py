@@ -40,7 +40,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,7 @@ from accelerate import Accelerator
 from accelerate.logging import get_logger
 from accelerate.utils import DistributedDataParallelKwargs, gather_object, send_to_device, set_seed
 from huggingface_hub import create_repo, upload_folder
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -64,9 +65,11 @@ from transformers_soc.data.collator import SocDataCollator
 from transformers_soc.data.folder import load_folder
 from transformers_soc.data.moving_shapes import load_moving_shapes
 from transformers_soc.data.transforms import CLIP_POLICIES, FLIP_WORDS, Augmentation
+from transformers_soc.locking import only_writer
 from transformers_soc.metrics.evaluation import score_videos
 from transformers_soc.metrics.segmentation import format_table, summarize
 from transformers_soc.modeling_soc import CLASS_PRIOR_BIAS
+from transformers_soc.video_io import replacing
 
 logger = get_logger(__name__)
 
@@ -380,6 +383,27 @@ def tidy_up(output_dir: Path) -> None:
             os.replace(old, folder)
 
 
+@contextmanager
+def own_folder(output_dir: Path) -> Iterator[None]:
+    """Keep other runs out of the output folder, and leave nothing half-written in it, whatever ends the block."""
+    with only_writer(output_dir):
+        tidy_up(output_dir)
+        try:
+            yield
+        finally:
+            tidy_up(output_dir)
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Name the folder in errors of safetensors and torch, which say nothing of files."""
+    try:
+        yield
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise OSError(f"{folder} cannot be written ({reason}): make room, or choose another place") from error
+
+
 def list_checkpoints(output_dir: Path) -> list[Path]:
     """Complete checkpoints, the oldest first."""
     found = [path for path in output_dir.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
@@ -392,11 +416,13 @@ def save_checkpoint(
     """Write `checkpoint-<step>`, which appears only when it is complete, and remove the oldest ones."""
     folder = args.output_dir / f"checkpoint-{state['step']}"
     temporary = args.output_dir / f".{folder.name}.part"
-    accelerator.save_state(str(temporary))
+    with writing(folder):
+        accelerator.save_state(str(temporary))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if average is not None:
-            save_file(average.weights, temporary / EMA_FILE)
+            with writing(folder):
+                save_file(average.weights, temporary / EMA_FILE)
         (temporary / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
         replace_folder(temporary, folder)
         for old in list_checkpoints(args.output_dir)[: -args.checkpoints_total_limit]:
@@ -435,7 +461,7 @@ def save_model(
     """Save the model, or its moving average, and the processor as a folder for `from_pretrained`."""
     if accelerator.is_main_process:
         temporary = folder.with_name(f".{folder.name}.part")
-        with borrowed_weights(average, model):
+        with writing(folder), borrowed_weights(average, model):
             model.save_pretrained(temporary)
         processor.save_pretrained(temporary)
         replace_folder(temporary, folder)
@@ -462,7 +488,8 @@ class Log:
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
             # The last line of a killed process may be incomplete.
             kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-            path.write_text("".join(kept), encoding="utf-8")
+            with replacing(path) as temporary:
+                temporary.write_text("".join(kept), encoding="utf-8")
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         self.accelerator.log(values, step=step)
@@ -656,9 +683,13 @@ def main(arguments: list[str] | None = None) -> None:
         project_dir=args.output_dir,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-    if accelerator.is_main_process:
-        args.output_dir.mkdir(parents=True, exist_ok=True)
-        tidy_up(args.output_dir)
+    with own_folder(args.output_dir) if accelerator.is_main_process else nullcontext():
+        run(accelerator, args)
+    accelerator.end_training()
+
+
+def run(accelerator: Accelerator, args: argparse.Namespace) -> None:
+    """Load data and model, train, and upload."""
     accelerator.wait_for_everyone()
     if args.with_tracking:
         accelerator.init_trackers("soc", {name: str(value) for name, value in vars(args).items()})
@@ -699,7 +730,6 @@ def main(arguments: list[str] | None = None) -> None:
     if repo_id is not None:
         folder = args.output_dir / ("best" if evaluated else "last")
         upload_folder(repo_id=repo_id, folder_path=folder, commit_message="End of training")
-    accelerator.end_training()
 
 
 if __name__ == "__main__":

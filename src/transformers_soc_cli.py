@@ -7,16 +7,28 @@ wait for that. The work of each sub-command is in `transformers_soc.cli`, import
 """
 
 import argparse
+import contextlib
+import errno
 import importlib
 import os
+import signal
 import sys
 import textwrap
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 PROGRAM = "transformers-soc"
 FAILURE = 1
 INTERRUPTED = 130
+# Signals that end a process; what it was writing is put in order first.
+ENDING_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+# What helps where the system refuses to write.
+REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room, or choose another place"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "change the permissions, or choose another place"),
+    **dict.fromkeys((errno.EEXIST, errno.ENOTEMPTY), "something is there by now: choose another place"),
+}
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 BENCHMARKS = (
     "a2d_sentences",
@@ -436,8 +448,46 @@ def complete(parser: argparse.ArgumentParser) -> None:
         importlib.import_module("argcomplete").autocomplete(parser)
 
 
+class Terminated(KeyboardInterrupt):
+    """A signal, whose number is the argument, asked the process to end."""
+
+
+@contextlib.contextmanager
+def terminable() -> Iterator[None]:
+    """Let the signals that end a process raise `Terminated`, so that nothing half-written stays behind."""
+    # Only the main thread can, and a program that calls `main` may have handlers of its own.
+    main_thread = threading.current_thread() is threading.main_thread()
+    numbers = [number for number in ENDING_SIGNALS if main_thread and signal.getsignal(number) is signal.SIG_DFL]
+    own = os.getpid()
+
+    def end(number: int, _: Any) -> None:
+        if os.getpid() == own:
+            raise Terminated(number)
+        signal.signal(number, signal.SIG_DFL)  # a worker that was forked
+        os.kill(os.getpid(), number)
+
+    try:
+        for number in numbers:
+            signal.signal(number, end)
+        yield
+    finally:
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def describe(error: BaseException, options: argparse.Namespace) -> str:
+    """One sentence about an error; where the system refused to write, with the place and a remedy."""
+    message = " ".join(str(error).split()) or type(error).__name__
+    number = getattr(error, "errno", None)
+    if number not in REMEDIES:
+        return message
+    names = (getattr(error, name, None) for name in ("filename2", "filename"))
+    place = next((name for name in names if name), None) or getattr(options, "output", None)
+    return f"{os.strerror(number)}: {str(place)!r}; {REMEDIES[number]}"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Run the command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted, 143 terminated."""
     parser = build_parser()
     complete(parser)
     options, rest = parser.parse_known_args(arguments)
@@ -451,14 +501,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.error(f"a command is needed; {PROGRAM} --help lists them")
     try:
-        command = importlib.import_module(f"transformers_soc.cli.{options.command.replace('-', '_')}")
-        return command.run(options) or 0
+        with terminable():
+            command = importlib.import_module(f"transformers_soc.cli.{options.command.replace('-', '_')}")
+            return command.run(options) or 0
     except (ValueError, OSError, TypeError, ImportError, RecursionError) as error:
         if options.debug:
             raise
-        message = " ".join(str(error).split()) or type(error).__name__
-        print(f"{PROGRAM}: error: {message}", file=sys.stderr)
+        print(f"{PROGRAM}: error: {describe(error, options)}", file=sys.stderr)
         return FAILURE
+    except Terminated as end:
+        print(f"{PROGRAM}: terminated", file=sys.stderr)
+        return 128 + end.args[0]
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -4,7 +4,6 @@
 
 import json
 import shlex
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -98,6 +97,6 @@ def test_all_options_are_those_of_the_script(capsys):
 
 
 def test_failure_of_a_launched_script_is_one_sentence(capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(launch.subprocess, "run", lambda *_, **__: Namespace(returncode=3))
+    monkeypatch.setattr(launch, "_run_launched", lambda *_, **__: 3)
     code, _, errors = run_command(capsys, "evaluate", "--num-processes", 2, "--output", tmp_path)
     assert code == 1 and "exit code 3" in errors

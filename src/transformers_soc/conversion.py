@@ -9,7 +9,6 @@ either used or named in a list of harmless ones, everything else is an error. No
 
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 import numpy
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer
 
 from .configuration_soc import BACKBONE_STAGES, ROBERTA_BASE, VARIANTS, VIDEO_SWIN_SIZES, SocConfig, VideoSwinConfig
@@ -610,15 +610,23 @@ def _evaluation_size(original_config: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _save_together(output: Path, *parts: Any) -> None:
-    """Saves all parts to a temporary folder beside `output` and renames it."""
+    """
+    Saves all parts to a temporary folder beside `output` and renames it.
+
+    Raises:
+        OSError: they cannot be written, or another run has written there in the meantime.
+    """
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as temporary:
         folder = Path(temporary) / "complete"
-        for part in parts:
-            part.save_pretrained(folder)
+        try:
+            for part in parts:
+                part.save_pretrained(folder)
+        except SafetensorError as error:
+            raise OSError(f"'{output}' cannot be written ({error}): make room, or choose another place.") from error
         if output.exists():
             output.rmdir()
-        shutil.move(folder, output)
+        os.replace(folder, output)
 
 
 def convert_video_swin_state_dict(state: Mapping[str, Any], config: VideoSwinConfig) -> dict[str, torch.Tensor]:

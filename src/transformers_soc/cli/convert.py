@@ -6,6 +6,7 @@ import argparse
 import json
 
 from ..conversion import convert_checkpoint
+from .segment import check_writable
 
 
 def run(options: argparse.Namespace) -> None:
@@ -15,6 +16,7 @@ def run(options: argparse.Namespace) -> None:
         OSError: the output folder is not empty, or a file cannot be read.
         ValueError: the checkpoint or the configuration is not an official one.
     """
+    check_writable(options.output)
     report = convert_checkpoint(
         options.checkpoint,
         options.output,

@@ -14,6 +14,7 @@ from ..data.benchmarks import load_benchmark
 from ..data.check import BenchmarkReport, Count, MissingFile, SplitReport, check_benchmark, official_name
 from ..data.official import OFFICIAL
 from ..data.shards import CARD, card_text, check_license, push_shards, save_shards
+from ..locking import only_writer
 from ..video_io import replacing
 
 INCOMPLETE = 1
@@ -125,11 +126,12 @@ def _load(options: argparse.Namespace, split: str) -> Any:
 
 def _save(options: argparse.Namespace, splits: list[str], card: str) -> None:
     folder = Path(options.output)
-    for split in splits:
-        save_shards(_load(options, split), split, folder, report=_reporter(options))
-    if not (folder / CARD).exists():
-        with replacing(folder / CARD) as temporary:
-            temporary.write_text(card, encoding="utf-8")
+    with only_writer(folder, "data"):
+        for split in splits:
+            save_shards(_load(options, split), split, folder, report=_reporter(options))
+        if not (folder / CARD).exists():
+            with replacing(folder / CARD) as temporary:
+                temporary.write_text(card, encoding="utf-8")
 
 
 def _upload(options: argparse.Namespace, splits: list[str], card: str) -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from ..export.hub import check_repository, export_hub, push_folder
+from .segment import check_writable
 
 
 def run(options: argparse.Namespace) -> None:
@@ -19,6 +20,7 @@ def run(options: argparse.Namespace) -> None:
     """
     if options.push is not None:
         check_repository(options.push)
+    check_writable(options.output)
     files = export_hub(options.model, options.output, overwrite=options.overwrite)
     size = sum((Path(options.output) / name).stat().st_size for name in files)
     commit = None if options.push is None else push_folder(options.output, options.push, options.private)

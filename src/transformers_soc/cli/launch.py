@@ -5,8 +5,9 @@
 import argparse
 import contextlib
 import importlib
-import importlib.util
+import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -44,9 +45,9 @@ def run_script(name: str, arguments: list[str], options: argparse.Namespace) -> 
         with _command_line(["transformers-soc", options.command, *arguments]):
             _run_here(script, arguments, quiet=options.json)
         return output
-    done = subprocess.run(command, stdout=sys.stderr if options.json else None, check=False)
-    if done.returncode:
-        raise ValueError(f"{options.command} ended with exit code {done.returncode}; what went wrong is said above")
+    code = _run_launched(command, quiet=options.json)
+    if code:
+        raise ValueError(f"{options.command} ended with exit code {code}; what went wrong is said above")
     return output
 
 
@@ -95,9 +96,7 @@ def find_shipped(folder: str, name: str) -> Path:
 
 def shipped_files(folder: str) -> dict[str, Path]:
     """YAML files that come with the scripts, by name."""
-    found = importlib.util.find_spec(SCRIPTS)
-    assert found is not None and found.submodule_search_locations is not None
-    scripts = Path(next(iter(found.submodule_search_locations)))
+    scripts = Path(importlib.import_module(SCRIPTS).__path__[0])
     return {path.stem: path for path in sorted((scripts / folder).glob("*.yaml"))}
 
 
@@ -119,4 +118,19 @@ def _run_here(script: ModuleType, arguments: list[str], quiet: bool) -> None:
     except SystemExit as stop:
         if isinstance(stop.code, str):
             raise ValueError(stop.code) from stop
+        raise
+
+
+def _run_launched(command: list[str], quiet: bool) -> int:
+    """Run a launcher and return its exit code; when this process is asked to end, so are those of the launcher."""
+    # A group of their own, which a signal reaches as a whole; the command is of this module and the user's options.
+    process = subprocess.Popen(command, stdout=sys.stderr if quiet else None, process_group=0)  # noqa: S603
+    try:
+        return process.wait()
+    except BaseException:
+        if sys.platform == "win32":
+            process.terminate()
+        else:
+            os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
         raise

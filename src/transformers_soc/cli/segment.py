@@ -4,8 +4,11 @@
 
 import argparse
 import json
+import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,7 +101,7 @@ def segment_to_files(
     """Segment a video file or folder of frames and write the overlay, and if asked for mask images and codes.
 
     The video is decoded twice, and the overlay is written frame by frame: of the whole video only run-length codes
-    are held, and in mode "exact" what the model needs.
+    are held, and in mode "exact" what the model needs. All files appear in the end, when all are written.
 
     Args:
         segmenter: the pipeline `referring-video-segmentation`.
@@ -126,15 +129,34 @@ def segment_to_files(
     # Where the processor has a sampling rule of its own, it took only some of these.
     frames = (frame for index, frame in zip(info.frames_indices, frames, strict=False) if index in wanted)
     rate = frame_rate(results[0]["timestamps"], info.fps)
-    if rle is not None:
-        write_rle(rle, results, rate)
-    if masks_dir is not None:
-        for index, result in enumerate(results):
-            masks = (rle_to_masks([code])[0] for code in result["masks"])
-            write_mask_pngs(masks_dir / folder_name(index, result["expression"]), masks)
-    painted = tqdm(_overlays(frames, session, results), "overlay", len(wanted), unit="frame", disable=not progress)
-    write_video(output, painted, rate)
+    with ExitStack() as appearing:
+        if rle is not None:
+            write_rle(appearing.enter_context(replacing(rle)), results, rate)
+        if masks_dir is not None:
+            folder = appearing.enter_context(_filling(masks_dir))
+            for index, result in enumerate(results):
+                masks = (rle_to_masks([code])[0] for code in result["masks"])
+                write_mask_pngs(folder / folder_name(index, result["expression"]), masks)
+        painted = tqdm(_overlays(frames, session, results), "overlay", len(wanted), unit="frame", disable=not progress)
+        write_video(output, painted, rate)
     return results if mask_format == "rle" else session.results("numpy")
+
+
+@contextmanager
+def _filling(folder: Path) -> Iterator[Path]:
+    """A temporary folder; if the block succeeds, its folders appear in `folder`, whole, in the place of old ones."""
+    place = folder if folder.is_dir() else folder.parent  # it may be on a disk of its own
+    with tempfile.TemporaryDirectory(dir=place, prefix=f".{folder.name}-") as temporary:
+        new = Path(temporary) / "new"
+        new.mkdir()
+        yield new
+        if not folder.exists():
+            new.rename(folder)
+            return
+        for path in sorted(new.iterdir()):
+            if (folder / path.name).exists():
+                (folder / path.name).rename(Path(temporary) / path.name)
+            path.rename(folder / path.name)
 
 
 def _overlays(
@@ -153,9 +175,21 @@ def check_outputs(paths: Sequence[Path], overwrite: bool) -> None:
             raise FileNotFoundError(
                 f"The folder {path.parent} of the output {path.name} does not exist; make it first."
             )
-        filled = any(path.iterdir()) if path.is_dir() else path.exists()
+        # Hidden files are what a killed run leaves.
+        filled = any(item.name[0] != "." for item in path.iterdir()) if path.is_dir() else path.exists()
         if filled and not overwrite:
             raise FileExistsError(f"The output {path} exists; give another name or --overwrite.")
+        check_writable(path / "new" if path.is_dir() else path)
+
+
+def check_writable(output: str | Path) -> None:
+    """Refuse an output that could not be written, before the long work starts."""
+    folder = next(parent for parent in Path(output).absolute().parents if parent.exists())
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"The output {output} cannot be written, as {str(folder)!r} is read-only for you: change its permissions, "
+            "or choose another place."
+        )
 
 
 def usable_device(name: str | None) -> str | None:

@@ -18,7 +18,6 @@ shard lists its videos. A piece whose video is in a shard is what a crash betwee
 deleted. All machines of a cluster must see the folder.
 """
 
-import fcntl
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +29,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..locking import only_writer
 from ..video_io import masks_to_rle, replacing
 
 MAX_ATTEMPTS = 3
@@ -178,17 +178,11 @@ class ResultFolder:
             BlockingIOError: another run writes to the folder.
         """
         self._check(settings)
-        self.root.mkdir(parents=True, exist_ok=True)
-        with open(self.root / ".lock", "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BlockingIOError(f"another run writes to {str(self.root)!r}: wait until it has ended") from error
+        with only_writer(self.root, self.files.pieces.name, self.files.failed.name):
             with replacing(self.root / "settings.json") as temporary:
                 temporary.write_text(json.dumps(dict(settings), indent=2) + "\n", encoding="utf-8")
             for folder in (self.files.pieces, self.files.failed):
                 folder.mkdir(exist_ok=True)
-            self._remove_parts()
             self._read_shards()
             self.fold()
             try:
@@ -211,12 +205,6 @@ class ResultFolder:
                         f"{str(self.root)!r} was begun with {name}={known.get(name)!r}, not {value!r}: go on with the "
                         "former value, or give another folder"
                     )
-
-    def _remove_parts(self) -> None:
-        """Delete what killed processes were writing."""
-        for folder in (self.root, self.files.pieces, self.files.failed):
-            for path in folder.glob(".*.part"):
-                path.unlink(missing_ok=True)
 
     def _read_shards(self) -> None:
         for path in sorted(self.root.glob("shard-*.parquet")):

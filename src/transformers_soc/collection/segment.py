@@ -213,7 +213,7 @@ def segment_collection(
                 )
                 for sample_id in bar:
                     folder.report(sample_id)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, OSError):  # the user's or the disk's doing, not that of a video
             folder.files.withdraw_attempts()
             raise
     names = {sample_id for sample_id, _ in rows}

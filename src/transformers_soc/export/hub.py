@@ -74,10 +74,20 @@ def export_hub(model: str | Path, output: str | Path, overwrite: bool = False) -
             shutil.copyfile(path, folder / path.name)
         (folder / "requirements.txt").write_text("\n".join(requirements(modules)) + "\n", encoding="utf-8")
         _write_card(folder, output.name)
-        if output.exists():
-            output.rename(Path(temporary) / "old")
-        folder.rename(output)
+        _put_in_place(folder, output, Path(temporary) / "old")
     return sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
+
+
+def _put_in_place(folder: Path, output: Path, old: Path) -> None:
+    """Move a folder to `output`, and what is there to `old`, or back if anything prevents that."""
+    try:
+        if output.exists():
+            output.rename(old)
+        folder.rename(output)
+    except BaseException:
+        if old.exists() and not output.exists():
+            old.rename(output)
+        raise
 
 
 def push_folder(folder: str | Path, repository: str, private: bool = False) -> str:

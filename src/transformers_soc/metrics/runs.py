@@ -3,6 +3,7 @@
 """
 The folder of an evaluation, from which it goes on after an interruption:
 
+    .lock             held by the run that writes
     settings.json     what is evaluated, and how
     done.jsonl        a line for each video of earlier runs: its records, and its masks where they are kept
     done-<rank>.jsonl the same, of the run in progress
