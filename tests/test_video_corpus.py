@@ -41,6 +41,10 @@ SOUND: dict[str, tuple[Callable[[], bytes], tuple[int, ...]]] = {
     "10^9 frames claimed": (lambda: overwrite(avi(), b"strh", 4 + 32, "<I", 10**9), (5, 32, 48)),
     "a million a second": (lambda: encode(gray_frames(5), rate=10**6), (5, 32, 48)),
     "before zero": (lambda: before_zero(), (5, 32, 48)),
+    "no UTF-8": (
+        lambda: encode(gray_frames(5), "matroska", "ffv1", "gray").replace(b"Lavf", b"\xff\xfe\xe4\xf6"),
+        (5, 32, 48),
+    ),
 }
 
 

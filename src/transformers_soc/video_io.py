@@ -10,6 +10,7 @@ import io
 import math
 import os
 import re
+import secrets
 import stat
 import struct
 import tempfile
@@ -564,7 +565,7 @@ def _download(address: str, limits: VideoLimits) -> Any:
     """Fetch an http(s) address into a temporary file, which is deleted when it is closed."""
     file = tempfile.TemporaryFile()
     try:
-        with urllib.request.urlopen(address, timeout=DOWNLOAD_TIMEOUT) as answer:
+        with urllib.request.urlopen(address, timeout=DOWNLOAD_TIMEOUT) as answer:  # noqa: S310 - only http(s) come here
             return _copy_stream(answer, file, repr(address), limits)
     except (urllib.error.URLError, TimeoutError) as error:
         file.close()
@@ -653,7 +654,9 @@ def _video_stream(file: Any, name: str, limits: VideoLimits) -> Iterator[tuple[A
     try:
         # No protocol is allowed, so that a play list inside the file cannot open other files or addresses.
         options = {"protocol_whitelist": "none", **bound}
-        container = av.open(_Readable(file), options=options, metadata_errors="replace")
+        # Before PyAV 19, texts inside the file that are no UTF-8 are an error unless this is given.
+        lenient = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+        container = av.open(_Readable(file), options=options, **lenient)
     except av.error.FFmpegError as error:
         raise VideoDecodeError(f"{name} is no video file, or is cut off: give a complete video file") from error
     with container:
@@ -868,7 +871,7 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder {str(target.parent)!r} does not exist: create it first")
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
         yield temporary
         os.replace(temporary, target)
