@@ -14,7 +14,7 @@ TRANSFORMERS = $$($(RUN) -c 'from importlib.metadata import version; print(versi
 export TOKENIZERS_PARALLELISM = false
 OFFLINE = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 
-.PHONY: help install demo picture test stress lint format typecheck common-tests package-test docs-test export-test space-test browser matrix lock audit clean
+.PHONY: help install demo picture test stress lint format typecheck common-tests package-test docs-test export-test space-test browser mutants matrix lock audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -44,6 +44,7 @@ test: $(INSTALLED) ## run the tests on two workers, offline
 
 stress: $(INSTALLED) ## run the long form of the tests of hostile input, faults and load; about an hour
 	$(OFFLINE) $(RUN) -m pytest -v -rA --stress -m stress tests
+	$(OFFLINE) $(RUN) -m pytest -v -rA --stress -m stress tests/space
 
 lint: $(INSTALLED) ## check style and formatting with ruff
 	$(RUN) -m ruff check -q .
@@ -90,6 +91,10 @@ browser: ## install Debian's Chromium with its driver, for space-test
 	  as_root=$$([ "$$(id -u)" = 0 ] || echo sudo); \
 	  $$as_root apt-get update -q && $$as_root apt-get install -q -y --no-install-recommends chromium chromium-driver; \
 	else echo "There is no Chromium with chromedriver here, and apt-get cannot be used: space-test will fail." >&2; fi
+
+mutants: $(INSTALLED) ## put small faults into loss and metrics, one at a time, and count those that tests find
+	$(RUN) -m pip install -q -c constraints.txt -e '.[mutants]'
+	$(OFFLINE) $(RUN) tools/check_mutants.py
 
 matrix: ## run the tests with the oldest, the tested and the newest versions; downloads gigabytes
 	$(OFFLINE) $(PY) tools/check_matrix.py

@@ -306,7 +306,7 @@ def test_what_is_imported_travels_and_is_required(tmp_path):
     (tmp_path / "unused.py").write_text("import gradio\n")
     modules = travelling_modules(tmp_path)
     assert [path.name for path in modules] == ["a.py", "session.py"]
-    assert requirements(modules) == ["av>=14", "torchvision"]
+    assert requirements(modules) == ["av>=14.2", "torchvision"]
 
 
 @pytest.fixture(scope="module")

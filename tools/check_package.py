@@ -23,6 +23,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_WHEEL_BYTES = 20_000_000
+# The bundled models are the only files of the wheel that may be large or no text.
+MODELS = "transformers_soc/checkpoints/"
+MODEL_FILES = {".json", ".md", ".png", ".safetensors"}
+MAX_FILE_BYTES = 100_000
 # Where the wheel's files come from: folder in the wheel -> folder in the checkout, the longest first.
 SOURCES = {"transformers_soc/scripts": "examples", "transformers_soc": "src/transformers_soc"}
 # Long enough for a small model on generated clips, short enough for a test.
@@ -56,9 +60,11 @@ def tracked_files() -> set[str]:
 
 
 def check_wheel(wheel: Path, tracked: set[str]) -> None:
-    """Check that the wheel holds all files of the package and no other, and is small."""
+    """Check that the wheel holds all files of the package and no other, no binaries, and is small."""
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        for name in archive.namelist():
+            check_content(name, archive.read(name))
     expected = {"transformers_soc_cli.py"}
     for target, source in SOURCES.items():
         expected |= {target + name.removeprefix(source) for name in tracked if name.startswith(source + "/")}
@@ -66,6 +72,17 @@ def check_wheel(wheel: Path, tracked: set[str]) -> None:
         sys.exit(f"the wheel lacks {sorted(expected - names)} and should not hold {sorted(names - expected)}")
     if wheel.stat().st_size > MAX_WHEEL_BYTES:
         sys.exit(f"the wheel has {wheel.stat().st_size:,} bytes, more than {MAX_WHEEL_BYTES:,}")
+
+
+def check_content(name: str, content: bytes) -> None:
+    """Check that a file of the wheel is a short text, or belongs to a bundled model."""
+    if name.startswith(MODELS):
+        if Path(name).suffix not in MODEL_FILES:
+            sys.exit(f"the wheel's {name} is no file of a model, which are {', '.join(sorted(MODEL_FILES))}")
+    elif len(content) > MAX_FILE_BYTES:
+        sys.exit(f"the wheel's {name} has {len(content):,} bytes, more than {MAX_FILE_BYTES:,}")
+    elif b"\0" in content:
+        sys.exit(f"the wheel's {name} is no text")
 
 
 def check_sdist(sdist: Path, tracked: set[str]) -> None:

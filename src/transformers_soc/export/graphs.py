@@ -10,7 +10,7 @@ which says what goes into each graph and comes out, and for which sizes it holds
 import hashlib
 import json
 import logging
-import shutil
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -97,7 +97,7 @@ def export_graphs(
             (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if output.exists():
             output.rmdir()
-        shutil.move(folder, output)
+        os.replace(folder, output)
     return manifest
 
 
@@ -170,7 +170,7 @@ def _write_part(part: Part, name: str, folder: Path, format: str) -> dict[str, A
     with quiet():
         program = record(part)
         if format == "onnx":
-            onnx_program = torch.onnx.export(
+            onnx_program: Any = torch.onnx.export(
                 program,
                 dynamo=True,
                 opset_version=OPSET,
@@ -180,7 +180,6 @@ def _write_part(part: Part, name: str, folder: Path, format: str) -> dict[str, A
                 # onnxscript 0.7 would join Clip and Max to a node without inputs; runtimes optimize when they load.
                 optimize=False,
             )
-            assert onnx_program is not None
             for node in onnx_program.model.graph.all_nodes():
                 node.metadata_props.clear()  # the lines of code, and their paths, that it comes from
             onnx_program.save(path)

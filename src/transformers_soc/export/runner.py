@@ -163,13 +163,12 @@ class SocExportedModel:
         """
         if input_ids is None:
             raise ValueError("`input_ids` are missing: a model of referring segmentation needs at least one sentence.")
-        if (video_features is None) == (pixel_values_videos is None):
-            raise ValueError("Give either `pixel_values_videos` or `video_features` from `get_video_features`.")
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        if video_features is None:
-            assert pixel_values_videos is not None
+        if video_features is None and pixel_values_videos is not None:
             video_features = self.get_video_features(pixel_values_videos, pixel_mask)
+        elif video_features is None or pixel_values_videos is not None:
+            raise ValueError("Give either `pixel_values_videos` or `video_features` from `get_video_features`.")
         videos = len(video_features.frame_mask)
         indices = SocModel._resolve_video_indices(video_indices, input_ids, videos)
         words = self.text(input_ids=input_ids, attention_mask=attention_mask)

@@ -10,6 +10,8 @@ simple, on which the time of recording depends. The results are those of the for
 """
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import nn
@@ -138,8 +140,7 @@ def merge(
 def run_stage(stage: VideoSwinStage, rows: torch.Tensor, sizes: torch.Tensor, frames: int | None) -> torch.Tensor:
     """The blocks of a stage on the tokens of its map."""
     kinds: dict[bool, Windows] = {}
-    for block in stage.blocks:
-        assert isinstance(block, VideoSwinBlock)
+    for block in cast(Iterable[VideoSwinBlock], stage.blocks):
         shifted = block.attention.shifted
         if shifted not in kinds:
             kinds[shifted] = Windows(block.attention, sizes, rows.shape[0], frames)
@@ -164,10 +165,8 @@ def swin_maps(backbone: VideoSwinBackbone, video: torch.Tensor) -> list[torch.Te
     sizes = torch.stack([torch.full((1,), size, dtype=torch.long) for size in hidden_states.shape[1:4]])
     rows = hidden_states.flatten(0, 3)
     maps = []
-    for index, stage in enumerate(backbone.stages):
-        assert isinstance(stage, VideoSwinStage)
-        if index:
-            assert isinstance(stage.downsample, VideoSwinPatchMerging)
+    for stage in cast(Iterable[VideoSwinStage], backbone.stages):
+        if isinstance(stage.downsample, VideoSwinPatchMerging):
             rows, sizes = merge(stage.downsample, rows, sizes)
         rows = run_stage(stage, rows, sizes, frames)
         height, width = as_size(sizes[1, 0]), as_size(sizes[2, 0])
