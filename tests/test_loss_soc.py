@@ -1,13 +1,24 @@
 # Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
 # SPDX-License-Identifier: Apache-2.0
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
-from models import ragged_inputs, random_labels, single_inputs, tiny_inputs, tiny_model
+from models import ragged_inputs, random_labels, single_inputs, tiny_config, tiny_inputs, tiny_model
 from transformers.loss.loss_for_object_detection import generalized_box_iou as corner_giou
 from transformers.loss.loss_for_object_detection import sigmoid_focal_loss as mean_focal_loss
 
-from transformers_soc.loss_soc import boxes_from_masks, generalized_box_iou, loss_weights, sigmoid_focal_loss
+from transformers_soc.loss_soc import (
+    Target,
+    boxes_from_masks,
+    expression_losses,
+    generalized_box_iou,
+    loss_weights,
+    matching_cost,
+    sigmoid_focal_loss,
+)
 
 
 def test_batch_pools_frames_and_clips():
@@ -80,8 +91,7 @@ def test_box_and_focal_losses_equal_the_ones_of_transformers():
     generator = torch.Generator().manual_seed(0)
     centres = 0.3 + 0.4 * torch.rand(2, 6, 2, generator=generator)
     boxes = torch.cat([centres, 0.1 + 0.3 * torch.rand(2, 6, 2, generator=generator)], dim=-1)
-    corners = torch.cat([boxes[..., :2] - boxes[..., 2:] / 2, boxes[..., :2] + boxes[..., 2:] / 2], dim=-1)
-    expected = corner_giou(corners[0], corners[1]).diagonal()
+    expected = corner_giou(corners(boxes[0]), corners(boxes[1])).diagonal()
     torch.testing.assert_close(generalized_box_iou(boxes[0], boxes[1]), expected, atol=1e-4, rtol=1e-4)
     logits, targets = torch.randn(5, 40, generator=generator), (torch.rand(5, 40, generator=generator) > 0.7).float()
     focal = sigmoid_focal_loss(logits, targets).mean(1).sum() / 5
@@ -95,3 +105,98 @@ def test_several_classes_need_class_labels():
         model(**inputs, labels=labels)
     labels[0]["class_labels"] = torch.tensor(2)
     assert model(**inputs, labels=labels).loss.isfinite()
+
+
+@pytest.mark.parametrize(("name", "frames"), [("masks", 2), ("masks", 4), ("visible", 2), ("visible", 4)])
+def test_labels_must_cover_the_clip(name, frames):
+    model, inputs = tiny_model("soc").train(), tiny_inputs()
+    (label,) = random_labels(inputs)
+    label[name] = torch.cat([label[name], label[name]])[:frames]
+    with pytest.raises(ValueError, match=r"`labels\[0\]` must cover the 3 frames of its clip"):
+        model(**inputs, labels=[label])
+
+
+def random_case() -> tuple[dict[str, torch.Tensor], Target, torch.Tensor]:
+    """Three frames, four queries and two classes; the target is of the second class, and unseen in the last frame."""
+    generator = torch.Generator().manual_seed(5)
+
+    def boxes(*shape: int) -> torch.Tensor:
+        return torch.cat([0.3 + 0.4 * torch.rand(*shape, 2, generator=generator) for _ in range(2)], dim=-1)
+
+    prediction = {
+        "logits": torch.randn(3, 4, 2, generator=generator),
+        "pred_boxes": boxes(3, 4),
+        "pred_masks": 3 * torch.randn(3, 4, 6, 8, generator=generator),
+        "video_queries": torch.randn(4, 16, generator=generator),
+    }
+    masks = (torch.rand(3, 12, 16, generator=generator) > 0.6).float()
+    target = Target(masks, boxes(3), torch.tensor([True, True, False]), class_index=1)
+    return prediction, target, torch.randn(16, generator=generator)
+
+
+def focal(probability: Any, positive: Any) -> Any:
+    """Focal loss with alpha 0.25 and gamma 2, as its paper writes it."""
+    hit = np.where(positive, probability, 1 - probability)
+    return -np.where(positive, 0.25, 0.75) * (1 - hit) ** 2 * np.log(hit)
+
+
+def plain_terms(query: int) -> dict[str, Any]:
+    """By the definitions, for one query of `random_case`: values per frame, and its share of the contrast."""
+    prediction, target, text = random_case()
+    resized = torch.nn.functional.interpolate(prediction["pred_masks"], (12, 16), mode="bilinear")[:, query]
+    masks, found = target.masks.double().numpy(), resized.double().sigmoid().numpy()
+    own = prediction["pred_boxes"][:, query]
+    contrast = prediction["video_queries"].double() @ text.double()
+    return {
+        "score": prediction["logits"][:, query, 1].double().sigmoid().numpy(),
+        "focal": focal(found, masks > 0).mean((1, 2)),
+        "dice": (2 * (found * masks).sum((1, 2)) + 1) / (found.sum((1, 2)) + masks.sum((1, 2)) + 1),
+        "distance": (own - target.boxes).abs().sum(1).numpy(),
+        "giou": corner_giou(corners(own), corners(target.boxes)).diagonal().numpy(),
+        "share": contrast.softmax(0)[query].item(),
+        "log_share": (contrast / 16).log_softmax(0)[query].item(),
+    }
+
+
+def corners(boxes: torch.Tensor) -> torch.Tensor:
+    return torch.cat([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], dim=1)
+
+
+COSTS = {
+    # What the class costs is measured in the frames that show the object.
+    "class_cost": lambda terms: (focal(terms["score"], True) - focal(terms["score"], False))[:2].mean(),
+    "dice_cost": lambda terms: -terms["dice"].mean(),
+    "bbox_cost": lambda terms: terms["distance"].mean(),
+    "giou_cost": lambda terms: -terms["giou"].mean(),
+    "contrastive_cost": lambda terms: -terms["share"],
+}
+
+
+@pytest.mark.parametrize("weights", [*([name] for name in COSTS), list(COSTS)], ids=[*COSTS, "all"])
+def test_the_cost_of_a_query_is_its_definition(weights):
+    numbers = {name: 2.0 + place if name in weights else 0.0 for place, name in enumerate(COSTS)}
+    prediction, target, text = random_case()
+    prediction = {name: value.requires_grad_() for name, value in prediction.items()}
+    cost = matching_cost(prediction, target, text, tiny_config(num_classes=2, **numbers))
+    expected = [sum(numbers[name] * COSTS[name](plain_terms(query)) for name in weights) for query in range(4)]
+    assert cost.tolist() == pytest.approx(expected, abs=1e-4)
+    assert not cost.requires_grad
+
+
+def test_the_losses_of_an_expression_are_their_definitions():
+    """Sums over frames for the cheapest query; the class loss is over all queries and classes."""
+    prediction, target, text = random_case()
+    config = tiny_config(num_classes=2)
+    query = int(matching_cost(prediction, target, text, config).argmin())
+    terms, positive = plain_terms(query), np.zeros((3, 4, 2), bool)
+    positive[:2, query, 1] = True
+    expected = {
+        "loss_cls": focal(prediction["logits"].double().sigmoid().numpy(), positive).sum(),
+        "loss_sigmoid_focal": terms["focal"].sum(),
+        "loss_dice": (1 - terms["dice"]).sum(),
+        "loss_bbox": terms["distance"].sum(),
+        "loss_giou": (1 - terms["giou"]).sum(),
+        "loss_con": -terms["log_share"],
+    }
+    losses = expression_losses(prediction, target, text, config)
+    assert {name: value.item() for name, value in losses.items()} == pytest.approx(expected, rel=1e-4)

@@ -4,6 +4,7 @@
 
 import copy
 import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -37,6 +38,14 @@ def assert_finite_gradients(model: SocModel, loss: torch.Tensor) -> None:
     assert not broken
     assert any(value.grad is not None and value.grad.any() for value in model.parameters())
     model.zero_grad()
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 SHAPES = {
@@ -139,7 +148,11 @@ def test_equal_sentences_get_equal_answers():
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @torch.no_grad()
-def test_order_of_videos_and_sentences_only_orders_the_answers(variant):
+def test_order_of_videos_and_sentences_only_orders_the_answers(variant, one_thread):
+    """
+    SOC may be equal bit by bit, which is up to the library of matrix products: it may sum the last rows of a batch in
+    another order than the others. The frame scorer of SOC++, whose last product has one column, shows that it does.
+    """
     model, inputs = tiny_model(variant), ragged_inputs()
     expected = model(**inputs)
     for videos, rows in (([2, 0, 1], [3, 1, 4, 0, 2]), ([1, 2, 0], [4, 3, 2, 1, 0])):
@@ -148,7 +161,7 @@ def test_order_of_videos_and_sentences_only_orders_the_answers(variant):
         mixed |= {name: inputs[name][rows] for name in ("input_ids", "attention_mask")}
         mixed["video_indices"] = torch.tensor([places[int(inputs["video_indices"][row])] for row in rows])
         outputs = model(**mixed)
-        assert_close(outputs, {field: expected[field][rows] for field in OUTPUTS})
+        assert_close(outputs, {field: expected[field][rows] for field in OUTPUTS}, 1e-6)
 
 
 def padded(inputs: dict[str, Any], frames: int, words: int) -> dict[str, Any]:
@@ -204,15 +217,11 @@ def test_chunks_of_frames_and_sentences_change_nothing(variant, monkeypatch):
 
 
 @torch.no_grad()
-def test_more_threads_change_nothing():
-    model, inputs, threads = tiny_model("soc++"), ragged_inputs(), torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        expected = model(**inputs)
-        torch.set_num_threads(2)
-        assert_close(model(**inputs), expected)
-    finally:
-        torch.set_num_threads(threads)
+def test_more_threads_change_nothing(one_thread):
+    model, inputs = tiny_model("soc++"), ragged_inputs()
+    expected = model(**inputs)
+    torch.set_num_threads(2)
+    assert_close(model(**inputs), expected)
 
 
 def train(steps: int = 2) -> tuple[list[float], dict[str, torch.Tensor]]:
@@ -231,12 +240,7 @@ def train(steps: int = 2) -> tuple[list[float], dict[str, torch.Tensor]]:
     return losses, copy.deepcopy(model.state_dict())
 
 
-def test_the_same_seed_trains_the_same_model():
-    threads = torch.get_num_threads()
-    try:
-        torch.set_num_threads(1)
-        (first, weights), (second, again) = train(), train()
-    finally:
-        torch.set_num_threads(threads)
+def test_the_same_seed_trains_the_same_model(one_thread):
+    (first, weights), (second, again) = train(), train()
     assert first == second
     assert all(torch.equal(weights[name], again[name]) for name in weights)

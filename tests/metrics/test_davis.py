@@ -110,6 +110,9 @@ def test_bad_label_maps_are_refused():
     for prediction, message in ((target[:1], "frames, height, width"), (label_map(0, 21, 0, 0, 0), "the label 21")):
         with pytest.raises(ValueError, match=f"swan, annotator 3: .*{message}"):
             score_davis_sequence("swan", 3, prediction, target)
+    for masks in (target[0], target[:0]):
+        with pytest.raises(ValueError, match="frames, height, width"):
+            davis_unsupervised(masks, masks)
     with pytest.raises(ValueError, match="no object"):
         davis_unsupervised(target, np.zeros_like(target))
     for values in ([], [[0.5]]):

@@ -85,8 +85,9 @@ def test_an_image_without_predictions_counts_as_0_and_is_named():
         warnings.simplefilter("error")
         assert summarize_images([score_image("a", [box], [0.9], box)])["mean_iou"] == pytest.approx(100)
     scores = [score_image("a", [box], [0.9], box), score_image("b", [], [], box)]
-    with pytest.warns(UserWarning, match="1 of 2 images .* 'b'"):
+    with pytest.warns(UserWarning, match="1 of 2 images .* 'b'") as caught:
         summary = summarize_images(scores)
+    assert caught[0].filename == __file__
     assert (summary["mean_iou"], summary["overall_iou"], summary["P@0.5"]) == pytest.approx((50, 50, 50))
     assert summary["mAP 0.5:0.95"] == pytest.approx(100 * 51 / 101)
     with pytest.warns(UserWarning, match="1 of 1 images"):
@@ -106,6 +107,7 @@ def test_golden_generalized_iou(case: dict):
     assert generalized_iou(prediction, target)["gIoU"] == pytest.approx(values["gIoU"] - 1 / 6)
     box = paint(SIZE, BOX)
     assert generalized_iou([box], [box], [True]) == {"gIoU": 0, "cIoU": 0}
+    assert generalized_iou(np.ones((1, 1, 1)), np.ones((1, 1, 1))) == {"gIoU": 1, "cIoU": 1}
 
 
 def test_bad_input_is_refused():
@@ -115,6 +117,7 @@ def test_bad_input_is_refused():
             ([], []),
             (np.zeros((1, 3, 3)), np.zeros((2, 3, 3))),
             (np.zeros((1, 3, 3)), np.zeros((1, 3, 4))),
+            (np.zeros((1, 3)), np.zeros((1, 3))),
             (np.zeros((1, 2, 3, 3)), np.zeros((1, 2, 3, 3))),
         ):
             with pytest.raises(ValueError, match="got"):

@@ -170,15 +170,24 @@ def test_labels_equal_the_largest_of_planes_with_a_ground_of_one_tenth():
     assert np.array_equal(compose_label_maps(iter(scores)), planes.argmax(0))
     with pytest.raises(ValueError, match="no scores"):
         compose_label_maps([])
-    with pytest.raises(ValueError, match="object 2 has scores of the shape"):
-        compose_label_maps([scores[0], scores[1, :2]])
+    for pair in ([scores[0], scores[1, :2]], [scores[0, :2], scores[1]], scores[:2, 0]):
+        with pytest.raises(ValueError, match=r"object . has scores of the shape"):
+            compose_label_maps(pair)
+
+
+def test_a_label_map_holds_255_objects():
+    scores = np.linspace(0.5, 1, 256)[:, None, None, None]
+    assert compose_label_maps(scores[:255]).item() == 255
+    with pytest.raises(ValueError, match=r"object 256 .* at most 255"):
+        compose_label_maps(scores)
 
 
 def test_label_maps_are_written_and_read(tmp_path: Path):
     row = make_row("ref_davis17") | {"annotator": 2}
     labels = np.random.default_rng(2).integers(0, 6, (3, 6, 9)).astype(np.uint8)
     root = tmp_path / "run"
-    paths = write_label_maps(root, row, labels)
+    write_label_maps(root, row, np.zeros_like(labels))
+    paths = write_label_maps(root, row, labels)  # in their place
     assert [str(path.relative_to(root)) for path in paths] == [f"anno_2/dog/{name}.png" for name in FRAMES]
     assert sorted(path for path in root.rglob("*") if path.is_file()) == paths
     image = Image.open(paths[0])

@@ -43,3 +43,18 @@ def test_every_frame_is_answered_once(clips, num_frames):
     assert all(len(part) <= (length or num_frames) and part == sorted(part) for part in parts)
     if clips == "interleaved" and num_frames == 37:
         assert parts[0][:3] == [0, 2, 4]
+
+
+def test_single_images_are_seen_alone():
+    for name in ("refcoco", "refcoco+", "refcocog"):
+        assert PROTOCOLS[name].clip_indices(3, [1]) == [[1]]
+
+
+def test_protocols_have_names():
+    assert PROTOCOLS["mevis"].name == "whole" and PROTOCOLS["refer_davis"].name == "consecutive clips of 36"
+
+
+def test_expressions_are_cleaned_where_they_were_in_training():
+    cleaned = {name for name, protocol in PROTOCOLS.items() if protocol.do_lower_case}
+    images = {"a2d_sentences", "jhmdb_sentences", "refcoco", "refcoco+", "refcocog"}
+    assert cleaned == images | {"moving_shapes", "folder"}

@@ -32,6 +32,15 @@ def test_raw_values_wrap_where_objects_overlap():
     assert revos_accuracy(found, target, raw_values=True)[0] == 0
 
 
+def test_masks_of_255_are_masks_unless_raw_values_are_asked_for():
+    box = paint_video(SIZE, [BOX])
+    found = box * np.uint8(255)
+    assert revos_accuracy(found, box).tolist() == [1]
+    assert score_revos("a", "referring", found, box, box) == score_revos("a", "referring", box, box, box)
+    raw = score_revos("a", "referring", found, box, box, raw_values=True)
+    assert raw.accuracy == pytest.approx(1 - box.mean())
+
+
 def three_scores() -> list:
     box = paint_video(SIZE, [BOX])
     grown = paint_video(SIZE, [[{"box": [8, 32, 10, 44]}]])
@@ -68,8 +77,9 @@ def test_order_and_repetition_change_nothing():
 
 def test_masks_of_other_shapes_are_refused():
     masks = np.zeros((2, 2, 4, 4))
-    with pytest.raises(ValueError, match="one shape"):
-        revos_accuracy(masks[0], masks[1, :1])
+    for pair in ((masks[0], masks[1, :1]), (masks[0, 0], masks[1, 0]), masks[:, None]):
+        with pytest.raises(ValueError, match="one shape"):
+            revos_accuracy(*pair)
     with pytest.raises(ValueError, match="one shape"):
         revos_robustness(*masks, np.zeros((2, 4, 5)))
     with pytest.raises(ValueError, match="video/1"):

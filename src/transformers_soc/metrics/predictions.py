@@ -170,10 +170,10 @@ def write_label_maps(folder: str | Path, row: Mapping[str, Any], labels: np.ndar
         )
     target = Path(folder) / _annotator_folder(row)
     target.mkdir(parents=True, exist_ok=True)
-    paths = []
+    paths, palette = [], davis_palette()
     for name, label_map in zip(row["frame_names"], labels, strict=True):
         image = Image.fromarray(label_map)
-        image.putpalette(davis_palette())  # makes it an image of the mode P
+        image.putpalette(palette)  # makes it an image of the mode P
         paths.append(target / f"{name}.png")
         with replacing(paths[-1]) as temporary:
             image.save(temporary, format="PNG")
