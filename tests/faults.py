@@ -6,6 +6,7 @@ of files, no right to write where the permissions forbid it.
 The processes are forked from one that has imported what the commands need, and that is no fork of the tests' own.
 """
 
+import contextlib
 import ctypes
 import multiprocessing
 import os
@@ -67,13 +68,16 @@ class Command:
 
     def __init__(self, arguments: Sequence[Any], folder: Path, fault: Fault = NO_FAULT) -> None:
         self._notes = Path(tempfile.mkdtemp())
+        for name in ("out", "changes"):  # it may end before it opens them
+            (self._notes / name).touch()
         values = [str(argument) for argument in arguments]
         self.process = CONTEXT.Process(target=_run, args=(values, str(folder), fault, str(self._notes)))
         self._start = time.monotonic()
         self.process.start()
         if fault.seconds is not None:
             time.sleep(fault.seconds)
-            os.kill(self._pid, fault.number)
+            with contextlib.suppress(ProcessLookupError):  # it was done sooner
+                os.kill(self._pid, fault.number)
 
     @property
     def _pid(self) -> int:

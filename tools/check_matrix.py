@@ -63,7 +63,10 @@ def make_environment(cell: str, python: str, folder: Path) -> Path:
     """Install the package with its test tools; returns the environment's Python."""
     subprocess.run([python, "-m", "venv", str(folder)], check=True)
     inside = folder / "bin" / "python"
-    install = [str(inside), "-m", "pip", "install", "-q", "--disable-pip-version-check", "--prefer-binary"]
+    subprocess.run([inside, "-m", "pip", "install", "-q", "--disable-pip-version-check", "uv"], check=True)
+    # pip does not find the lowest versions that go together in any useful time.
+    install = [str(folder / "bin" / "uv"), "pip", "install", "-q", "--python", str(inside)]
+    install += ["--only-binary", ":all:", "--no-binary", "transformers-soc"]
     if cell == "tested":
         install += ["-c", str(ROOT / "constraints.txt")]
     if cell == "oldest":
