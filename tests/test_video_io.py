@@ -289,3 +289,10 @@ def test_file_loads_alone_without_torch_or_transformers():
         "assert not {'torch', 'transformers', 'av', 'PIL', 'pycocotools'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=True)
+
+
+def test_other_libraries_cannot_let_decoders_wait_forever(video_path):
+    """Threads of a decoder that log while it is freed came to a standstill, now and then."""
+    av.logging.set_level(av.logging.ERROR)
+    assert len(read_video(video_path)[0]) > 0
+    assert av.logging.get_level() is None

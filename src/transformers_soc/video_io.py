@@ -623,6 +623,9 @@ def _import_av() -> Any:
         import av
     except ImportError as error:
         raise ImportError("video files are read and written with PyAV: install it with `pip install av`") from error
+    # With a level, as older torchvision sets it, FFmpeg's threads need Python's lock to log, and who frees a decoder
+    # keeps that lock while it waits for them.
+    av.logging.set_level(None)
     return av
 
 
