@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, required=True, help="state of a trained SOC++")
     parser.add_argument("--output", type=Path, required=True, help="folder of the runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=(0, 1, 2))
-    parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--steps", type=int, default=160)
     parser.add_argument("--num-videos", type=int, default=200, help="of the test split")
     parser.add_argument("--num-processes", type=int, default=2)
     parser.add_argument("--bf16", action="store_true", help="run the backbone under bfloat16 autocast")

@@ -41,9 +41,7 @@ from transformers_soc.video_io import replacing, write_video
 
 APP = Path(__file__).parents[1] / "spaces_demo" / "app.py"
 START_SECONDS, STOP_SECONDS = 600, 120  # generous: the machine may be busy
-LONGEST_SILENCE = (
-    300.0  # seconds after which a visitor gives up; while it waits, the Space sends a sign every 15 seconds
-)
+LONGEST_SILENCE = 300.0  # seconds after which a visitor gives up; the Space gives a sign every 15 seconds
 FRAMES, HEIGHT, FPS = 16, 96, 6
 BACK_AFTER = (2.0, 5.0)  # seconds after a refusal
 STEPS = {

@@ -41,13 +41,7 @@ from transformers_soc.metrics import format_table
 from transformers_soc.metrics.evaluation import ModelAnswers, StoredAnswers, score_rows
 from transformers_soc.metrics.predictions import PredictionReader
 from transformers_soc.metrics.protocols import PROTOCOLS, Protocol
-from transformers_soc.metrics.runs import (
-    RESULTS,
-    EvaluationFolder,
-    model_stamp,
-    result_entries,
-    summarize_records,
-)
+from transformers_soc.metrics.runs import RESULTS, EvaluationFolder, model_stamp, result_entries, summarize_records
 from transformers_soc.processing_soc import MODES
 from transformers_soc.video_io import replacing, rle_to_masks
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ TOAST = "[data-testid=toast-text]"
 PASTE = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))"
 sys.path[:0] = [str(FOLDER), str(BENCHMARKS)]
 
-from space_load import RunningSpace, segment_index  # noqa: E402
+from space_load import APP, RunningSpace, segment_index  # noqa: E402
 
 
 class Page:
@@ -171,14 +171,21 @@ class Web(httpx.Client):
         return next(event["output"] for event in self.events(session) if event["msg"] == "process_completed")
 
 
-@pytest.fixture(scope="session")
-def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSpace]:
-    """The Space, with a small queue and small uploads."""
-    limits = {"SOC_SPACE_MAX_WAITING": "3", "SOC_SPACE_MAX_MEGABYTES": "2"}
-    running = RunningSpace(tmp_path_factory.mktemp("space"), interval=0.02, **limits)
+@contextmanager
+def serving(folder: Path, waiting: int, app: Path = APP) -> Iterator[RunningSpace]:
+    """A Space with small uploads and so many places in its queue."""
+    limits = {"SOC_SPACE_MAX_WAITING": str(waiting), "SOC_SPACE_MAX_MEGABYTES": "2"}
+    running = RunningSpace(folder, app, interval=0.02, **limits)
     running.wait()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSpace]:
+    """The Space, with a small queue."""
+    with serving(tmp_path_factory.mktemp("space"), 3) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -190,11 +197,8 @@ def web(space: RunningSpace) -> Iterator[Web]:
 @pytest.fixture(scope="session")
 def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSpace]:
     """The Space without a model."""
-    limits = {"SOC_SPACE_MAX_WAITING": "15", "SOC_SPACE_MAX_MEGABYTES": "2"}
-    running = RunningSpace(tmp_path_factory.mktemp("stand_in"), STAND_IN, **limits)
-    running.wait()
-    yield running
-    running.stop()
+    with serving(tmp_path_factory.mktemp("stand_in"), 15, STAND_IN) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
