@@ -96,7 +96,7 @@ def test_frame_by_frame_gives_what_reading_at_once_gives(video_path, sampling):
 def test_frame_by_frame_decodes_when_asked(video_path, monkeypatch):
     decoded = []
     upright = video_io._upright
-    monkeypatch.setattr(video_io, "_upright", lambda frame: decoded.append(1) or upright(frame))
+    monkeypatch.setattr(video_io, "_upright", lambda *given: decoded.append(1) or upright(*given))
     info, frames = iter_video(video_path)
     assert info.total_num_frames == 20 and not decoded
     assert frame_numbers(np.stack([next(frames), next(frames)])) == [0, 1] and len(decoded) == 2
@@ -124,7 +124,7 @@ LIMITS = {
 @pytest.mark.parametrize("name", LIMITS)
 def test_a_video_beyond_a_limit_is_refused_before_its_frames_are_decoded(video_path, monkeypatch, name):
     limits, message = LIMITS[name]
-    monkeypatch.setattr(video_io, "_upright", lambda _: pytest.fail("it decodes"))
+    monkeypatch.setattr(video_io, "_upright", lambda *_: pytest.fail("it decodes"))
     with open(video_path, "rb") as file:
         for source in (video_path, video_path.read_bytes(), file):
             for read in (read_video, iter_video, probe_video):

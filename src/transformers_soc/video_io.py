@@ -816,6 +816,8 @@ def _iter_decoded(
     last = None if wanted is None else max(wanted)
     size = None
     index = 0
+    # PyAV 19 shares one among all videos: a process that is forked later lacks its threads and waits for ever.
+    reformatter = _import_av().video.reformatter.VideoReformatter()
     with _video_stream(file, name, limits) as (container, stream):
         for packet in _packets(container, stream):
             for frame in _decode_packet(packet):
@@ -830,7 +832,7 @@ def _iter_decoded(
                             f"{name} changes its frame size from {size[1]}x{size[0]} to {found[1]}x{found[0]}: encode "
                             "it with one size"
                         )
-                    pixels = _upright(frame)
+                    pixels = _upright(frame, reformatter)
                 yield pixels, frame.time
                 index += 1
             if last is not None and index > last:
@@ -849,9 +851,9 @@ def _iter_file(video: Any, wanted: set[int], limits: VideoLimits) -> Iterator[np
             raise _no_frame(name, limits)
 
 
-def _upright(frame: Any) -> np.ndarray:
+def _upright(frame: Any, reformatter: Any) -> np.ndarray:
     """RGB pixels (height, width, 3) of a PyAV frame, turned as its metadata says."""
-    return np.rot90(frame.to_ndarray(format="rgb24"), _quarter_turns(frame))
+    return np.rot90(reformatter.reformat(frame, format="rgb24").to_ndarray(), _quarter_turns(frame))
 
 
 def _upright_size(frame: Any) -> tuple[int, int]:
