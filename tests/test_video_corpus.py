@@ -28,7 +28,7 @@ from transformers_soc.video_io import VideoDecodeError, probe_video, read_video,
 SOUND: dict[str, tuple[Callable[[], bytes], tuple[int, ...]]] = {
     "one frame": (lambda: encode(gray_frames(1)), (1, 32, 48)),
     "one pixel": (lambda: encode(gray_frames(5, 1, 1), pix_fmt="yuv444p"), (5, 1, 1)),
-    "odd size": (lambda: encode(gray_frames(5, 5, 3), "webm", "libvpx-vp9"), (5, 5, 3)),
+    "odd size": (lambda: encode(gray_frames(5, 33, 49), "webm", "libvpx-vp9"), (5, 33, 49)),
     "tall": (lambda: encode(gray_frames(3, 4096, 2)), (3, 4096, 2)),
     "16k x 16": (lambda: encode(gray_frames(3, 16, 16384)), (3, 16, 16384)),
     "alpha": (lambda: encode(gray_frames(5), "mov", "qtrle", "argb"), (5, 32, 48)),

@@ -13,8 +13,6 @@ from .configuration_soc import SocConfig
 from .modeling_attention import SocAttention, additive_key_mask, map_positions
 from .modeling_mask_head import NUM_LEVELS
 
-ALL = slice(None)
-
 
 @dataclass
 class SocVideoFeatures(ModelOutput):
@@ -75,9 +73,10 @@ class LevelGeometry:
         frame_mask = features.frame_mask[video_indices]
         return cls(shapes, masks, positions, torch.stack(ratios, dim=1), valid_sizes[video_indices], frame_mask)
 
-    def memory_mask(self, level: int, frames: slice = ALL) -> torch.Tensor:
-        """(expressions, frames * level tokens) bool over those frames of the clip."""
-        return (self.frame_mask[:, frames, None] & self.masks[level][:, None]).flatten(1)
+    def memory_mask(self, level: int, frames: slice | None = None) -> torch.Tensor:
+        """(expressions, frames * level tokens) bool over those frames of the clip, or over all."""
+        frame_mask = self.frame_mask if frames is None else self.frame_mask[:, frames]
+        return (frame_mask[:, :, None] & self.masks[level][:, None]).flatten(1)
 
     def rows(self, expressions: slice) -> "LevelGeometry":
         """That of some of the expressions."""
@@ -234,7 +233,6 @@ class SocProxyFusion(SocCrossFusion):
 EARLY_FUSIONS = {"cross": SocCrossFusion, "proxy": SocProxyFusion}
 
 __all__ = [
-    "ALL",
     "EARLY_FUSIONS",
     "FusedInputs",
     "LevelGeometry",

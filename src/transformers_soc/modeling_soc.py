@@ -30,7 +30,6 @@ from .deformable_attention import SocDeformableAttention, compass_offsets, level
 from .loss_soc import soc_loss
 from .modeling_attention import SocAttention, SocFeedForward, word_positions
 from .modeling_fusion import (
-    ALL,
     EARLY_FUSIONS,
     FusedInputs,
     LevelGeometry,
@@ -748,7 +747,7 @@ class SocModel(SocPreTrainedModel):
         tokens = indices.shape[0] * sum(height * width for height, width in geometry.shapes)
         size = chunk_size(frames, tokens, indices.device) if works_in_pieces(self) else frames
         if size == frames:
-            fused = self.early_fusion(read(ALL), words, geometry)
+            fused = self.early_fusion(read(slice(None)), words, geometry)
             return fused.text_features, *self._decode(fused.levels, fused, features.fine_map[indices], geometry)
         chunks = [slice(start, start + size) for start in range(0, frames, size)]
         fused = self.early_fusion.read_chunks(read, chunks, words, geometry)

@@ -307,9 +307,11 @@ class VideoSwinWindowAttention(nn.Module):
         Groups of windows that share one mask: along a shifted axis only the last window mixes two ends of the video.
         Yields an index into the window grid and the region of each token (tokens,), None for a single region.
         """
-        choices = [(slice(None, -1), slice(-1, None)) if step else (slice(None),) for step in shift]
-        for where in itertools.product(*choices):
-            last = [choice == slice(-1, None) for choice in where]
+        for last in itertools.product(*[(False, True) if step else (False,) for step in shift]):
+            where = [
+                slice(-1, None) if is_last else slice(None, -1 if step else None)
+                for is_last, step in zip(last, shift, strict=True)
+            ]
             regions = None
             if any(last):
                 axes = [
