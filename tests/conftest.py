@@ -62,7 +62,7 @@ def audio_bytes(cover: bool = False) -> bytes:
             packet = av.Packet(picture.getvalue())
             packet.pts = packet.dts = 0
             packet.stream = container.add_stream("mjpeg", width=16, height=16, pix_fmt="yuvj420p")
-            packet.stream.disposition = av.stream.Disposition.attached_pic
+            packet.stream.disposition = av.stream.Disposition.attached_pic.value
             container.start_encoding()
             container.mux(packet)
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")

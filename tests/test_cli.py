@@ -175,7 +175,7 @@ def test_demo_as_json(capsys, tmp_path):
 
 def test_info_names_versions_presets_and_recipes(capsys):
     code, out, _ = run_command(capsys, "info")
-    assert code == 0 and torch.__version__ in out
+    assert code == 0 and torch.__version__.partition("+")[0] in out
     assert all(name in out for name in ("soc-swin-t", "socpp_mevis_swin_t", "many_gpus"))
 
 
