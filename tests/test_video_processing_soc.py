@@ -66,6 +66,23 @@ def test_unequal_clips_are_padded_after_normalisation():
     torch.testing.assert_close(pixels[0, :2, :, :20], alone[0])
 
 
+def test_pad_size_gives_all_videos_one_size(tmp_path):
+    SocVideoProcessor(size={"shortest_edge": 16}, pad_size={"height": 32, "width": 40}).save_pretrained(tmp_path)
+    processor = SocVideoProcessor.from_pretrained(tmp_path)
+    for frames, height, width in [(gray_frames(2), 16, 24), (gray_frames(3, 40, 20), 32, 16)]:
+        output = processor(frames, return_tensors="pt")
+        assert output["pixel_values_videos"].shape == (1, len(frames), 3, 32, 40)
+        assert output["pixel_mask"][0, :, :height, :width].all()
+        assert output["pixel_mask"].sum() == len(frames) * height * width
+        assert processor.input_size(frames) == (len(frames), 32, 40)
+        unpadded = processor(frames, do_pad=False, return_tensors="pt")["pixel_values_videos"]
+        assert torch.equal(output["pixel_values_videos"][..., :height, :width], unpadded)
+    with pytest.raises(ValueError, match="frames of 48x16 do not fit into a pad_size of 40x32: pass a larger pad_size"):
+        processor(gray_frames(2, 16, 48))
+    with pytest.raises(ValueError, match="pad_size must hold height and width"):
+        processor(gray_frames(2), pad_size={"shortest_edge": 32})
+
+
 def test_sampling_is_saved_and_replaced_by_the_call(tmp_path, video_path):
     SocVideoProcessor(num_frames=4, size={"shortest_edge": 16}).save_pretrained(tmp_path)
     processor = SocVideoProcessor.from_pretrained(tmp_path)

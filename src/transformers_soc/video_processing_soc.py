@@ -19,7 +19,7 @@ from transformers.image_utils import (
 )
 from transformers.processing_utils import VideosKwargs
 from transformers.utils import TensorType
-from transformers.utils.type_validators import positive_int
+from transformers.utils.type_validators import image_size_validator, positive_int
 from transformers.video_processing_utils import BaseVideoProcessor
 from transformers.video_utils import VideoMetadata, make_batched_metadata
 
@@ -32,9 +32,12 @@ class SocVideoProcessorKwargs(VideosKwargs, total=False):
     r"""
     stride (`int`, *optional*):
         Take every `stride`-th frame. Excludes `num_frames` and `fps`.
+    pad_size (`dict[str, int]`, *optional*):
+        `height` and `width` in pixels to which all frames are padded, whatever else is in the batch.
     """
 
     stride: Annotated[int | None, positive_int()]
+    pad_size: Annotated[int | list[int] | tuple[int, ...] | dict[str, int] | None, image_size_validator()]
 
 
 @dataclass
@@ -82,7 +85,8 @@ class SocVideoProcessor(BaseVideoProcessor):
     uint8 frames are resized by Pillow, which gives the same bytes as the official code, and divided by 255. Float
     frames must lie in 0..1 and are not rescaled again. `num_frames`, `fps` and `stride` choose frames; they exclude
     each other, are saved with the processor, and passing one of them, even None, in a call replaces the saved choice.
-    `do_sample_frames=False` takes every frame whatever they say.
+    `do_sample_frames=False` takes every frame whatever they say. With `pad_size`, videos of any size that fits give
+    inputs of one size, which `torch.compile` records once.
     """
 
     resample = PILImageResampling.BILINEAR
@@ -95,6 +99,7 @@ class SocVideoProcessor(BaseVideoProcessor):
     do_normalize = True
     do_convert_rgb = True
     do_pad = True
+    pad_size: Any = None
     valid_kwargs: Any = SocVideoProcessorKwargs
     model_input_names = ["pixel_values_videos", "pixel_mask"]
 
@@ -135,13 +140,18 @@ class SocVideoProcessor(BaseVideoProcessor):
             info.total_num_frames, **self.resolve_sampling(kwargs), timestamps=info.timestamps, duration=info.duration
         )
         sizes = self._standardize_kwargs(
-            size=self.size, crop_size=getattr(self, "crop_size", None), default_to_square=self.default_to_square
+            size=self.size,
+            crop_size=getattr(self, "crop_size", None),
+            pad_size=self.pad_size,
+            default_to_square=self.default_to_square,
         )
         height, width = info.height, info.width
         if self.do_resize:
             height, width = _output_size(height, width, sizes["size"])
         if getattr(self, "do_center_crop", None):
             height, width = sizes["crop_size"].height, sizes["crop_size"].width
+        if self.do_pad and sizes["pad_size"]:
+            height, width = _padded_size(height, width, sizes["pad_size"])
         return len(indices), height, width
 
     def sample_frames(
@@ -214,6 +224,7 @@ class SocVideoProcessor(BaseVideoProcessor):
         image_mean: Any,
         image_std: Any,
         do_pad: bool | None = None,
+        pad_size: SizeDict | None = None,
         return_tensors: str | TensorType | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
@@ -229,24 +240,42 @@ class SocVideoProcessor(BaseVideoProcessor):
             )
         if not do_pad and len({clip.shape for clip in clips}) > 1:
             raise ValueError("the videos differ in frames or size: pass do_pad=True, or one video at a time")
-        pixel_values, pixel_mask = pad_clips(clips)
+        pixel_values, pixel_mask = pad_clips(clips, pad_size if do_pad else None)
         data = {"pixel_values_videos": pixel_values, "pixel_mask": pixel_mask}
         return BatchFeature(data=data, tensor_type=return_tensors)
 
 
-def pad_clips(clips: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+def pad_clips(clips: list[torch.Tensor], pad_size: SizeDict | None = None) -> tuple[torch.Tensor, torch.Tensor]:
     """Pad clips (frames, 3, height, width) with zeros at the end, the bottom and the right to one size.
+
+    Args:
+        clips: the clips.
+        pad_size: height and width to pad to; None: those of the largest clip.
 
     Returns:
         the clips (clips, frames, 3, height, width) float32, and a mask (clips, frames, height, width), True = real.
     """
     frames, _, height, width = (max(sizes) for sizes in zip(*(clip.shape for clip in clips), strict=True))
+    if pad_size:
+        height, width = _padded_size(height, width, pad_size)
     padded = clips[0].new_zeros((len(clips), frames, 3, height, width), dtype=torch.float32)
     mask = torch.zeros((len(clips), frames, height, width), dtype=torch.bool, device=padded.device)
     for index, clip in enumerate(clips):
         padded[index, : clip.shape[0], :, : clip.shape[2], : clip.shape[3]] = clip
         mask[index, : clip.shape[0], : clip.shape[2], : clip.shape[3]] = True
     return padded, mask
+
+
+def _padded_size(height: int, width: int, pad_size: SizeDict) -> tuple[int, int]:
+    """(height, width) of `pad_size`; a ValueError if frames of this height and width do not fit."""
+    if not (pad_size.height and pad_size.width):
+        raise ValueError(f"pad_size must hold height and width, got {pad_size}")
+    if height > pad_size.height or width > pad_size.width:
+        raise ValueError(
+            f"frames of {width}x{height} do not fit into a pad_size of {pad_size.width}x{pad_size.height}: pass a "
+            "larger pad_size or a smaller size"
+        )
+    return pad_size.height, pad_size.width
 
 
 def _output_size(height: int, width: int, size: SizeDict) -> tuple[int, int]:
