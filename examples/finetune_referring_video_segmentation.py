@@ -35,9 +35,11 @@ starts several only through MPI.
 import argparse
 import json
 import math
+import multiprocessing
 import os
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -539,6 +541,13 @@ class Stopwatch:
         return values | {"clips_per_second": clips / total}
 
 
+def end_with_the_parent(worker: int) -> None:
+    """In a process that loads data: end when the training is killed, which torch does not notice under a fork server."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+
 def make_loader(
     accelerator: Accelerator, dataset: ClipDataset, processor: SocProcessor, done_clips: int, args: argparse.Namespace
 ) -> DataLoader:
@@ -556,6 +565,7 @@ def make_loader(
         batch_sampler=stream,
         collate_fn=SocDataCollator(processor, do_resize=False if args.short_sides else None),
         num_workers=args.num_workers,
+        worker_init_fn=end_with_the_parent,
         pin_memory=accelerator.device.type == "cuda",
         generator=torch.Generator(),  # to start loading must not draw from the generator of the dropouts
     )

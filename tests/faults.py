@@ -100,20 +100,30 @@ class Command:
             (self._notes / "out").read_text(),
             (self._notes / "changes").read_text().splitlines(),
             time.monotonic() - self._start,
+            self._has_left_processes(),
         )
         shutil.rmtree(self._notes)
         return outcome
+
+    def _has_left_processes(self) -> bool:
+        """Whether a process that it started, which prints to the same file, is there after a while."""
+        for _ in range(200):
+            if not any(prints_to(process, self._notes / "out") for process in Path("/proc").glob("[0-9]*")):
+                return False
+            time.sleep(0.1)
+        return True
 
 
 @dataclass(frozen=True)
 class Outcome:
     """The exit code (below 0: the signal that ended it), what it printed, each change of its folder, with the path in
-    it, and how long it took."""
+    it, how long it took, and whether processes that it started outlive it."""
 
     code: int | None
     out: str
     changes: list[str]
     seconds: float
+    left_processes: bool
 
     @property
     def error(self) -> str:
@@ -121,6 +131,14 @@ class Outcome:
         parts = self.out.split("transformers-soc: ")  # a progress bar may stand before it
         assert len(parts) == 2 and "Traceback" not in self.out, self.out
         return parts[1].partition("\n")[0]
+
+
+def prints_to(process: Path, file: Path) -> bool:
+    """Whether the standard output of a process, named by its folder in /proc, is this file."""
+    try:
+        return (process / "fd" / "1").readlink() == file
+    except OSError:  # it has ended, or belongs to somebody else
+        return False
 
 
 def run(arguments: Sequence[Any], folder: Path, fault: Fault = NO_FAULT) -> Outcome:

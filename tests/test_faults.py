@@ -186,7 +186,8 @@ def test_what_is_killed_leaves_whole_files_and_the_next_run_goes_on(name, given,
         place = tmp_path / str(index)
         place.mkdir()
         line = case.line(given, place)
-        assert run(line, place, kill).code in (-signal.SIGKILL, None if kill.seconds is None else 0)
+        killed = run(line, place, kill)
+        assert killed.code in (-signal.SIGKILL, None if kill.seconds is None else 0) and not killed.left_processes
         check_whole(case, place, complete)
         at_moment = len(kills) == 1
         assert not at_moment or case.done or not visible(place)
@@ -207,7 +208,7 @@ def test_what_is_terminated_says_so_and_tidies_up(name, given, undisturbed, tmp_
         place = tmp_path / str(change)
         place.mkdir()
         ended = run(case.line(given, place), place, Fault(signal.SIGTERM, change))
-        assert (ended.code, ended.error) == (143, "terminated")
+        assert (ended.code, ended.error) == (143, "terminated") and not ended.left_processes
         check_whole(case, place, complete)
         assert hidden(place) == []
 
