@@ -558,7 +558,11 @@ class SocModel(SocPreTrainedModel):
                 )
             real = pixel_mask.bool()
             spatial_mask, frame_mask = real.any(1), real.flatten(2).any(2)
-            lengths = frame_mask.sum(1).tolist()
+            if videos == 1 and is_recorded():
+                # A graph cannot depend on the length; that of one video is whole unless somebody padded it by hand.
+                torch._assert_async(frame_mask.all(), "A compiled model takes one video only without padded frames.")
+            else:
+                lengths = frame_mask.sum(1).tolist()
             if min(lengths) == 0:
                 raise ValueError(f"Video {lengths.index(0)} has no real frame: its `pixel_mask` is all zero.")
         maps = self._backbone_maps(pixel_values_videos, lengths)
