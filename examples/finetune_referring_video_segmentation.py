@@ -542,7 +542,7 @@ class Stopwatch:
 
 
 def end_with_the_parent(worker: int) -> None:
-    """In a process that loads data: end when the training is killed, which torch does not notice under a fork server."""
+    """In a loader: end with the training, whose death torch does not notice under a fork server."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
