@@ -178,8 +178,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     peaks = [matrix_peaks(args)]
     totals, stages = [], defaultdict(list)
     with torch.inference_mode():
-        for _ in range(args.warmup):
-            call()
+        first = [timed(call, args) for _ in range(args.warmup)]
         for _ in range(args.repeats):
             # Hooks would break a compiled graph into its modules.
             meter = None if args.compile else StageMeter(model, partial(clock, args))
@@ -192,6 +191,7 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     return {
         "seconds": statistics.median(totals),
         "all_seconds": totals,
+        "warmup_seconds": first,
         "stages": {stage: statistics.median(values) for stage, values in stages.items()},
         "peaks": peaks,
         "gflop": count_operations(model, inputs),
@@ -239,6 +239,8 @@ def markdown(record: dict[str, Any]) -> str:
     lines.append(
         f"| **total** | **{record['seconds']:.3f}** | {record['gflop']['total']:.1f} | {record['share_of_peak']:.0%} |"
     )
+    if settings["compile"]:
+        lines += ["", f"The first call, which compiles, took {record['warmup_seconds'][0]:.0f} s."]
     if "times_faster" in record:
         reference = record["scaled_reference_seconds"]
         lines += ["", f"Scaled reference {reference:.1f} s: {record['times_faster']:.2f} times faster."]

@@ -68,6 +68,7 @@ from transformers_soc.data.folder import load_folder
 from transformers_soc.data.moving_shapes import load_moving_shapes
 from transformers_soc.data.transforms import CLIP_POLICIES, FLIP_WORDS, Augmentation
 from transformers_soc.locking import only_writer
+from transformers_soc.memory import keep_freed_memory
 from transformers_soc.metrics.evaluation import score_videos
 from transformers_soc.metrics.segmentation import format_table, summarize
 from transformers_soc.modeling_soc import CLASS_PRIOR_BIAS
@@ -693,6 +694,8 @@ def main(arguments: list[str] | None = None) -> None:
         project_dir=args.output_dir,
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     with own_folder(args.output_dir) if accelerator.is_main_process else nullcontext():
         run(accelerator, args)
     accelerator.end_training()

@@ -3,6 +3,8 @@
 """The memory that clips need, and that there is; and that neither calls nor the length of a video take more of it."""
 
 import gc
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -38,6 +40,28 @@ def test_clips_count_at_their_common_size():
     check_memory([(8, 100, 60), (4, 50, 120)], 10, None)
     with pytest.raises(ValueError, match=r"2 videos of 8 frames of 120x100 need .* mode='clip'"):
         check_memory([(8, 100, 60), (4, 50, 120)], 10, need - 1)
+
+
+FRESH_PAGES = """
+import resource, torch
+from transformers_soc.memory import keep_freed_memory
+def pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(8):
+        torch.zeros(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+before = pages()
+keep_freed_memory()
+pages()
+print(before, pages())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc is asked to keep memory")
+def test_freed_memory_is_kept_once_asked():
+    done = subprocess.run([sys.executable, "-c", FRESH_PAGES], stdout=subprocess.PIPE, text=True, check=True)
+    before, after = map(int, done.stdout.split())
+    assert before > 10_000 and after < before / 100
 
 
 def process_memory(name: str) -> float:

@@ -1,7 +1,9 @@
 # Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory a video needs and how much there is, so that one that does not fit is refused with a sentence."""
+"""How much memory a video needs and how much there is, so that one that does not fit is refused with a sentence; and
+how a training on a CPU uses the same memory again."""
 
+import ctypes
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +13,8 @@ import torch
 # Upper estimate of what grows with the video, in float32, per pixel of the model's input. `benchmarks/memory.py` finds
 # 59 with Video-Swin-T and 130 with ResNet-50, whose maps are wider; the weights once more cover what is constant.
 BYTES_PER_PIXEL = 160
+# Of glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 
 
 def estimate_memory(frames: int, height: int, width: int, parameters: int) -> int:
@@ -53,4 +57,19 @@ def check_memory(sizes: Sequence[tuple[int, int, int]], parameters: int, free: i
         )
 
 
-__all__ = ["available_memory", "check_memory", "estimate_memory"]
+def keep_freed_memory() -> None:
+    """
+    Let glibc keep what is freed for the next tensors, in all of this process; elsewhere nothing happens.
+
+    Otherwise it returns each block of more than 32 MB to the system, which clears it before it gives it out again. A
+    step of training on a CPU spends as much time on that as on its work; inference makes no tensors of this size.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, TypeError, AttributeError):  # another C library
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, -1)
+
+
+__all__ = ["available_memory", "check_memory", "estimate_memory", "keep_freed_memory"]
