@@ -41,6 +41,7 @@ from transformers_soc.configuration_soc import BACKBONE_STAGES, VARIANTS
 from transformers_soc.data.moving_shapes import MovingShapesClip, render_clip
 from transformers_soc.data.moving_shapes_language import MovingShapesExpression
 from transformers_soc.data.moving_shapes_scene import COLOURS, MOTIONS, SHAPES, SIZES, TEXTURES
+from transformers_soc.memory import keep_freed_memory
 from transformers_soc.video_processing_soc import resized_size
 
 SHORT_SIDE = 80  # of the model's input: 2 to 10 % of the side a frame are 0.4 to 2 cells of stride 4
@@ -533,6 +534,7 @@ def main() -> None:
         return
     rank, world = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     torch.set_num_threads(1)
+    keep_freed_memory()
     if world > 1:
         torch.distributed.init_process_group("gloo")
     folder = Path(options.output)

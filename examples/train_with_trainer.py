@@ -22,6 +22,7 @@ from transformers_soc.data.collator import SocDataCollator
 from transformers_soc.data.folder import load_folder
 from transformers_soc.data.moving_shapes import load_moving_shapes
 from transformers_soc.data.transforms import Augmentation
+from transformers_soc.memory import keep_freed_memory
 from transformers_soc.metrics.evaluation import score_videos
 from transformers_soc.metrics.segmentation import format_table, summarize
 
@@ -62,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
     training_args.label_names = ["labels"]  # PEFT hides the model's own signature
     training_args.eval_do_concat_batches = False  # masks differ in size from batch to batch
     training_args.prediction_loss_only = True  # J and F follow below, at the original size of the frames
+    if training_args.device.type == "cpu":
+        keep_freed_memory()
 
     model: Any = SocModel.from_pretrained(args.model_name_or_path)
     processor = SocProcessor.from_pretrained(args.model_name_or_path)
