@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 # Upper estimate of what grows with the video, in float32, per pixel of the model's input. `benchmarks/memory.py` finds
-# 59 with Video-Swin-T and 130 with ResNet-50, whose maps are wider; the weights once more cover what is constant.
-BYTES_PER_PIXEL = 160
+# 64 with Video-Swin-T and 44 with ResNet-50 for one sentence; the weights once more cover what is constant.
+BYTES_PER_PIXEL = 100
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 

@@ -141,12 +141,17 @@ def map_frames(
     if size is None:
         return function(flat).unflatten(0, source.shape[:2])
     first = function(flat[:size])
-    channels, height, width = first.shape[1:]
-    results = first.new_empty(len(flat), height, width, channels).permute(0, 3, 1, 2)
+    results = _frames_like(first, len(flat))
     results[:size] = first
     for start in range(size, len(flat), size):
         results[start : start + size] = function(flat[start : start + size])
     return results.unflatten(0, source.shape[:2])
+
+
+def _frames_like(frames: torch.Tensor, count: int) -> torch.Tensor:
+    """Room for `count` frames like these (frames, channels, h, w), laid out channels last."""
+    channels, height, width = frames.shape[1:]
+    return frames.new_empty(count, height, width, channels).permute(0, 3, 1, 2)
 
 
 class SocDeformableEncoderLayer(GradientCheckpointingLayer):
@@ -565,19 +570,53 @@ class SocModel(SocPreTrainedModel):
                 lengths = frame_mask.sum(1).tolist()
             if min(lengths) == 0:
                 raise ValueError(f"Video {lengths.index(0)} has no real frame: its `pixel_mask` is all zero.")
-        maps = self._backbone_maps(pixel_values_videos, lengths)
+        picked = None
         if annotated_frame_indices is not None:
-            rows = torch.arange(videos, device=maps[0].device)
-            picked = annotated_frame_indices.to(rows.device)
-            if picked.shape != (videos,):
+            picked = torch.arange(videos, device=frame_mask.device), annotated_frame_indices.to(frame_mask.device)
+            if annotated_frame_indices.shape != (videos,):
                 raise ValueError(
                     f"`annotated_frame_indices` must hold one frame for each of {videos} videos, got the shape "
-                    f"{tuple(picked.shape)}."
+                    f"{tuple(annotated_frame_indices.shape)}."
                 )
-            maps = [feature_map[rows, picked][:, None] for feature_map in maps]
-            frame_mask = frame_mask[rows, picked][:, None]
+            frame_mask = frame_mask[picked][:, None]
+        maps = self._encode_frames(pixel_values_videos.to(self.dtype), lengths, picked)
+        return SocVideoFeatures(
+            fine_map=maps[0], level_maps=tuple(maps[1:]), pixel_mask=spatial_mask, frame_mask=frame_mask
+        )
+
+    def _encode_frames(
+        self, frames: torch.Tensor, lengths: list[int], picked: tuple[torch.Tensor, torch.Tensor] | None
+    ) -> list[torch.Tensor]:
+        """Projected maps (videos, frames, channels, h, w) of strides 4 to 64; of one frame of each video if picked."""
+        if isinstance(self.backbone, VideoSwinBackbone):
+            maps = self._clip_maps(frames, lengths)
+            return self._project(maps if picked is None else [part[picked][:, None] for part in maps])
+        # A 2-D backbone sees each frame alone: in inference a few at a time, since its maps are wide.
+        flat = frames.flatten(0, 1)
+        tokens = flat.shape[-2] * flat.shape[-1] // 48  # of the encoder: all cells of strides 8 to 64
+        size = chunk_size(len(flat), tokens, flat.device) if works_in_pieces(self) else len(flat)
+        maps = self._project_backbone(flat) if size == len(flat) else self._project_in_chunks(flat, size)
+        maps = [part.unflatten(0, frames.shape[:2]) for part in maps]
+        return maps if picked is None else [part[picked][:, None] for part in maps]
+
+    def _project_in_chunks(self, frames: torch.Tensor, size: int) -> list[torch.Tensor]:
+        """As `_project_backbone`, `size` frames at a time."""
+        first = self._project_backbone(frames[:size])
+        maps = [_frames_like(part, len(frames)) for part in first]
+        for start in range(0, len(frames), size):
+            parts = self._project_backbone(frames[start : start + size]) if start else first
+            for whole, part in zip(maps, parts, strict=True):
+                whole[start : start + size] = part
+        return maps
+
+    def _project_backbone(self, frames: torch.Tensor) -> list[torch.Tensor]:
+        """Projected maps (frames, channels, h, w) of a 2-D backbone for frames (frames, 3, H, W)."""
+        return [part[0] for part in self._project([part[None] for part in self.backbone(frames).feature_maps])]
+
+    def _project(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Projected maps of strides 4 to 64 from four of a backbone, which are taken out of the list."""
         levels = self.level_projections(self._coarse_to_fine(maps))
-        return SocVideoFeatures(fine_map=maps[0], level_maps=levels, pixel_mask=spatial_mask, frame_mask=frame_mask)
+        return [maps[0], *levels]
 
     def _coarse_to_fine(self, maps: list[torch.Tensor]) -> Iterator[torch.Tensor]:
         """
@@ -590,38 +629,19 @@ class SocModel(SocPreTrainedModel):
         maps[0] = map_frames(self.mask_head.pixel_decoder.project_fine, maps[0], size)
         yield maps.pop()
 
-    def _backbone_maps(self, pixel_values_videos: torch.Tensor, lengths: list[int]) -> list[torch.Tensor]:
-        """Four maps (videos, frames, channels, h, w); a 3-D backbone sees each clip at its own length."""
-        videos, frames = pixel_values_videos.shape[:2]
-        pixel_values_videos = pixel_values_videos.to(self.dtype)
-        if not isinstance(self.backbone, VideoSwinBackbone):
-            flat = self._frame_maps(pixel_values_videos.flatten(0, 1))
-            return [feature_map.unflatten(0, (videos, frames)) for feature_map in flat]
-        if min(lengths) == frames:
-            return list(self.backbone(pixel_values_videos).feature_maps)
+    def _clip_maps(self, frames: torch.Tensor, lengths: list[int]) -> list[torch.Tensor]:
+        """Four maps (videos, frames, channels, h, w) of a 3-D backbone, which sees each clip at its own length."""
+        videos, count = frames.shape[:2]
+        if min(lengths) == count:
+            return list(self.backbone(frames).feature_maps)
         # Temporal windows depend on the length, so clips run with those of the same length.
         maps: list[torch.Tensor] = []
         for length in sorted(set(lengths)):
             rows = [index for index, own in enumerate(lengths) if own == length]
-            group = self.backbone(pixel_values_videos[rows, :length]).feature_maps
-            maps = maps or [part.new_zeros(videos, frames, *part.shape[2:]) for part in group]
+            group = self.backbone(frames[rows, :length]).feature_maps
+            maps = maps or [part.new_zeros(videos, count, *part.shape[2:]) for part in group]
             for whole, part in zip(maps, group, strict=True):
                 whole[rows, :length] = part
-        return maps
-
-    def _frame_maps(self, frames: torch.Tensor) -> list[torch.Tensor]:
-        """Four maps of a 2-D backbone, which sees each frame (frames, 3, height, width) alone; in inference a few."""
-        count, _, height, width = frames.shape
-        tokens = height * width // 48  # of the encoder: all cells of strides 8 to 64
-        size = chunk_size(count, tokens, frames.device) if works_in_pieces(self) else count
-        if size == count:
-            return list(self.backbone(frames).feature_maps)
-        maps: list[torch.Tensor] = []
-        for start in range(0, count, size):
-            parts = self.backbone(frames[start : start + size]).feature_maps
-            maps = maps or [part.new_empty(count, *part.shape[1:]) for part in parts]
-            for whole, part in zip(maps, parts, strict=True):
-                whole[start : start + size] = part
         return maps
 
     def _encode_words(
