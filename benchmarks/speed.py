@@ -239,7 +239,7 @@ def markdown(record: dict[str, Any]) -> str:
     lines.append(
         f"| **total** | **{record['seconds']:.3f}** | {record['gflop']['total']:.1f} | {record['share_of_peak']:.0%} |"
     )
-    if settings["compile"]:
+    if settings["compile"] and record["warmup_seconds"]:
         lines += ["", f"The first call, which compiles, took {record['warmup_seconds'][0]:.0f} s."]
     if "times_faster" in record:
         reference = record["scaled_reference_seconds"]

@@ -62,7 +62,7 @@ def keep_freed_memory() -> None:
     Let glibc keep what is freed for the next tensors, in all of this process; elsewhere nothing happens.
 
     Otherwise it returns each block of more than 32 MB to the system, which clears it before it gives it out again. A
-    step of training on a CPU spends as much time on that as on its work; inference makes no tensors of this size.
+    step of training on a CPU can spend as much time on that as on its work; inference in pieces gains nothing.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

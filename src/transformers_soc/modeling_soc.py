@@ -140,18 +140,26 @@ def map_frames(
     flat = source.flatten(0, 1)
     if size is None:
         return function(flat).unflatten(0, source.shape[:2])
-    first = function(flat[:size])
-    results = _frames_like(first, len(flat))
-    results[:size] = first
-    for start in range(size, len(flat), size):
-        results[start : start + size] = function(flat[start : start + size])
+    (results,) = map_chunks(lambda frames: [function(frames)], flat, size)
     return results.unflatten(0, source.shape[:2])
 
 
-def _frames_like(frames: torch.Tensor, count: int) -> torch.Tensor:
-    """Room for `count` frames like these (frames, channels, h, w), laid out channels last."""
-    channels, height, width = frames.shape[1:]
-    return frames.new_empty(count, height, width, channels).permute(0, 3, 1, 2)
+def map_chunks(
+    function: Callable[[torch.Tensor], list[torch.Tensor]], frames: torch.Tensor, size: int
+) -> list[torch.Tensor]:
+    """
+    Applies a function from frames (frames, channels, h, w) to several such maps to `size` frames at a time, with the
+    results laid out channels last.
+    """
+    results: list[torch.Tensor] = []
+    for start in range(0, len(frames), size):
+        parts = function(frames[start : start + size])
+        results = results or [
+            part.new_empty(len(frames), *part.shape[2:], part.shape[1]).permute(0, 3, 1, 2) for part in parts
+        ]
+        for whole, part in zip(results, parts, strict=True):
+            whole[start : start + size] = part
+    return results
 
 
 class SocDeformableEncoderLayer(GradientCheckpointingLayer):
@@ -595,19 +603,10 @@ class SocModel(SocPreTrainedModel):
         flat = frames.flatten(0, 1)
         tokens = flat.shape[-2] * flat.shape[-1] // 48  # of the encoder: all cells of strides 8 to 64
         size = chunk_size(len(flat), tokens, flat.device) if works_in_pieces(self) else len(flat)
-        maps = self._project_backbone(flat) if size == len(flat) else self._project_in_chunks(flat, size)
+        whole = size == len(flat)
+        maps = self._project_backbone(flat) if whole else map_chunks(self._project_backbone, flat, size)
         maps = [part.unflatten(0, frames.shape[:2]) for part in maps]
         return maps if picked is None else [part[picked][:, None] for part in maps]
-
-    def _project_in_chunks(self, frames: torch.Tensor, size: int) -> list[torch.Tensor]:
-        """As `_project_backbone`, `size` frames at a time."""
-        first = self._project_backbone(frames[:size])
-        maps = [_frames_like(part, len(frames)) for part in first]
-        for start in range(0, len(frames), size):
-            parts = self._project_backbone(frames[start : start + size]) if start else first
-            for whole, part in zip(maps, parts, strict=True):
-                whole[start : start + size] = part
-        return maps
 
     def _project_backbone(self, frames: torch.Tensor) -> list[torch.Tensor]:
         """Projected maps (frames, channels, h, w) of a 2-D backbone for frames (frames, 3, H, W)."""
