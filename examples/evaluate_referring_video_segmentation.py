@@ -36,12 +36,12 @@ from transformers_soc.data.folder import load_folder
 from transformers_soc.data.moving_shapes import load_moving_shapes
 from transformers_soc.data.revos import load_revos_foreground
 from transformers_soc.data.submission import LAYOUTS, write_submission
-from transformers_soc.locking import only_writer
 from transformers_soc.metrics import format_table
 from transformers_soc.metrics.evaluation import ModelAnswers, StoredAnswers, score_rows
 from transformers_soc.metrics.predictions import PredictionReader
 from transformers_soc.metrics.protocols import PROTOCOLS, Protocol
 from transformers_soc.metrics.runs import RESULTS, EvaluationFolder, model_stamp, result_entries, summarize_records
+from transformers_soc.outputs import only_writer
 from transformers_soc.processing_soc import MODES
 from transformers_soc.video_io import replacing, rle_to_masks
 

@@ -53,7 +53,6 @@ from accelerate import Accelerator
 from accelerate.logging import get_logger
 from accelerate.utils import DistributedDataParallelKwargs, gather_object, send_to_device, set_seed
 from huggingface_hub import create_repo, upload_folder
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -67,11 +66,11 @@ from transformers_soc.data.collator import SocDataCollator
 from transformers_soc.data.folder import load_folder
 from transformers_soc.data.moving_shapes import load_moving_shapes
 from transformers_soc.data.transforms import CLIP_POLICIES, FLIP_WORDS, Augmentation
-from transformers_soc.locking import only_writer
 from transformers_soc.memory import keep_freed_memory
 from transformers_soc.metrics.evaluation import score_videos
 from transformers_soc.metrics.segmentation import format_table, summarize
 from transformers_soc.modeling_soc import CLASS_PRIOR_BIAS
+from transformers_soc.outputs import naming, only_writer
 from transformers_soc.video_io import replacing
 
 logger = get_logger(__name__)
@@ -397,16 +396,6 @@ def own_folder(output_dir: Path) -> Iterator[None]:
             tidy_up(output_dir)
 
 
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Name the folder in errors of safetensors and torch, which say nothing of files."""
-    try:
-        yield
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).partition("\n")[0]
-        raise OSError(f"{folder} cannot be written ({reason}): make room, or choose another place") from error
-
-
 def list_checkpoints(output_dir: Path) -> list[Path]:
     """Complete checkpoints, the oldest first."""
     found = [path for path in output_dir.glob("checkpoint-*") if path.name.removeprefix("checkpoint-").isdigit()]
@@ -419,12 +408,12 @@ def save_checkpoint(
     """Write `checkpoint-<step>`, which appears only when it is complete, and remove the oldest ones."""
     folder = args.output_dir / f"checkpoint-{state['step']}"
     temporary = args.output_dir / f".{folder.name}.part"
-    with writing(folder):
+    with naming(folder):
         accelerator.save_state(str(temporary))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         if average is not None:
-            with writing(folder):
+            with naming(folder):
                 save_file(average.weights, temporary / EMA_FILE)
         (temporary / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
         replace_folder(temporary, folder)
@@ -464,7 +453,7 @@ def save_model(
     """Save the model, or its moving average, and the processor as a folder for `from_pretrained`."""
     if accelerator.is_main_process:
         temporary = folder.with_name(f".{folder.name}.part")
-        with writing(folder), borrowed_weights(average, model):
+        with naming(folder), borrowed_weights(average, model):
             model.save_pretrained(temporary)
         processor.save_pretrained(temporary)
         replace_folder(temporary, folder)

@@ -9,19 +9,18 @@ either used or named in a list of harmless ones, everything else is an error. No
 
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy
 import torch
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer
 
 from .configuration_soc import BACKBONE_STAGES, ROBERTA_BASE, VARIANTS, VIDEO_SWIN_SIZES, SocConfig, VideoSwinConfig
 from .modeling_soc import SocModel, list_names
 from .modeling_video_swin import VideoSwinBackbone
+from .outputs import beside, naming
 from .processing_soc import SocProcessor
 from .video_processing_soc import SocVideoProcessor
 
@@ -617,13 +616,11 @@ def _save_together(output: Path, *parts: Any) -> None:
         OSError: they cannot be written, or another run has written there in the meantime.
     """
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as temporary:
-        folder = Path(temporary) / "complete"
-        try:
+    with beside(output) as temporary:
+        folder = temporary / "new"
+        with naming(output):
             for part in parts:
                 part.save_pretrained(folder)
-        except SafetensorError as error:
-            raise OSError(f"'{output}' cannot be written ({error}): make room, or choose another place.") from error
         if output.exists():
             output.rmdir()
         os.replace(folder, output)

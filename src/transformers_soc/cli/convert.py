@@ -6,7 +6,7 @@ import argparse
 import json
 
 from ..conversion import convert_checkpoint
-from .segment import check_writable
+from ..outputs import check_writable
 
 
 def run(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from ..data.benchmarks import load_benchmark
 from ..data.check import BenchmarkReport, Count, MissingFile, SplitReport, check_benchmark, official_name
 from ..data.official import OFFICIAL
 from ..data.shards import CARD, card_text, check_license, push_shards, save_shards
-from ..locking import only_writer
+from ..outputs import only_writer
 from ..video_io import replacing
 
 INCOMPLETE = 1

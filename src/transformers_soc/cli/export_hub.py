@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from ..export.hub import check_repository, export_hub, push_folder
-from .segment import check_writable
+from ..outputs import check_writable
 
 
 def run(options: argparse.Namespace) -> None:

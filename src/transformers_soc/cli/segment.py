@@ -6,7 +6,6 @@ import argparse
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,8 +18,9 @@ from transformers import pipeline
 from transformers.utils import logging
 
 from .. import TASK, ReferringVideoSegmentationPipeline, bundled_checkpoint
+from ..outputs import beside, check_writable
 from ..session import SocVideoSession
-from ..video_io import iter_video, replacing, rle_to_masks, write_mask_pngs, write_video
+from ..video_io import iter_video, rle_to_masks, write_mask_pngs, write_video
 from ..visualization import overlay_masks
 
 # Frames per second of the overlay where the frames have no times, as in a folder of images.
@@ -131,23 +131,31 @@ def segment_to_files(
     rate = frame_rate(results[0]["timestamps"], info.fps)
     with ExitStack() as appearing:
         if rle is not None:
-            write_rle(appearing.enter_context(replacing(rle)), results, rate)
+            write_rle(appearing.enter_context(_appearing(rle)), results, rate)
         if masks_dir is not None:
             folder = appearing.enter_context(_filling(masks_dir))
             for index, result in enumerate(results):
                 masks = (rle_to_masks([code])[0] for code in result["masks"])
                 write_mask_pngs(folder / folder_name(index, result["expression"]), masks)
         painted = tqdm(_overlays(frames, session, results), "overlay", len(wanted), unit="frame", disable=not progress)
-        write_video(output, painted, rate)
+        write_video(appearing.enter_context(_appearing(output)), painted, rate)
     return results if mask_format == "rle" else session.results("numpy")
 
 
 @contextmanager
+def _appearing(path: Path) -> Iterator[Path]:
+    """A file to write; if the block succeeds, it appears at `path`."""
+    with beside(path) as temporary:
+        yield temporary / path.name
+        os.replace(temporary / path.name, path)
+
+
+@contextmanager
 def _filling(folder: Path) -> Iterator[Path]:
-    """A temporary folder; if the block succeeds, its folders appear in `folder`, whole, in the place of old ones."""
+    """A folder to fill; if the block succeeds, its folders appear in `folder`, whole, in the place of old ones."""
     place = folder if folder.is_dir() else folder.parent  # it may be on a disk of its own
-    with tempfile.TemporaryDirectory(dir=place, prefix=f".{folder.name}-") as temporary:
-        new = Path(temporary) / "new"
+    with beside(folder, place) as temporary:
+        new = temporary / "new"
         new.mkdir()
         yield new
         if not folder.exists():
@@ -155,7 +163,7 @@ def _filling(folder: Path) -> Iterator[Path]:
             return
         for path in sorted(new.iterdir()):
             if (folder / path.name).exists():
-                (folder / path.name).rename(Path(temporary) / path.name)
+                (folder / path.name).rename(temporary / path.name)
             path.rename(folder / path.name)
 
 
@@ -180,16 +188,6 @@ def check_outputs(paths: Sequence[Path], overwrite: bool) -> None:
         if filled and not overwrite:
             raise FileExistsError(f"The output {path} exists; give another name or --overwrite.")
         check_writable(path / "new" if path.is_dir() else path)
-
-
-def check_writable(output: str | Path) -> None:
-    """Refuse an output that could not be written, before the long work starts."""
-    folder = next(parent for parent in Path(output).absolute().parents if parent.exists())
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"The output {output} cannot be written, as {str(folder)!r} is read-only for you: change its permissions, "
-            "or choose another place."
-        )
 
 
 def usable_device(name: str | None) -> str | None:
@@ -239,5 +237,4 @@ def write_rle(path: Path, results: list[dict[str, Any]], rate: float) -> None:
             for result in results
         ],
     }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content), encoding="utf-8")
+    path.write_text(json.dumps(content), encoding="utf-8")

@@ -29,7 +29,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..locking import only_writer
+from ..outputs import only_writer
 from ..video_io import masks_to_rle, replacing
 
 MAX_ATTEMPTS = 3

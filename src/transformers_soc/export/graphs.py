@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from torch.fx.experimental import _config
 
 from ..modeling_soc import SocModel
 from ..modeling_video_swin import VideoSwinBackbone
+from ..outputs import beside
 from ..processing_soc import SocProcessor
 from .hub import check_model, find_model
 from .parts import MIN_FRAMES, Part, fusion_part, recordable, text_part, vision_part
@@ -82,8 +82,8 @@ def export_graphs(
     processor = SocProcessor.from_pretrained(source)
     fixed = _fixed_frames(original, frames)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as temporary:
-        folder = Path(temporary) / "new"
+    with beside(output) as temporary:
+        folder = temporary / "new"
         folder.mkdir()
         processor.save_pretrained(folder)
         manifest = _describe(source, original, processor, format)

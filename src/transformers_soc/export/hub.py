@@ -10,7 +10,6 @@ answers without `trust_remote_code`.
 
 import json
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from .. import (
     SocVideoProcessor,
     bundled_checkpoint,
 )
+from ..outputs import beside
 from . import handler
 from .travelling import requirements, travelling_modules
 
@@ -66,15 +66,15 @@ def export_hub(model: str | Path, output: str | Path, overwrite: bool = False) -
     modules = travelling_modules()
     check_model(source)
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as temporary:
-        folder = Path(temporary) / "new"
+    with beside(output) as temporary:
+        folder = temporary / "new"
         folder.mkdir()
         _copy_model(source, folder)
         for path in [*modules, Path(handler.__file__)]:
             shutil.copyfile(path, folder / path.name)
         (folder / "requirements.txt").write_text("\n".join(requirements(modules)) + "\n", encoding="utf-8")
         _write_card(folder, output.name)
-        _put_in_place(folder, output, Path(temporary) / "old")
+        _put_in_place(folder, output, temporary / "old")
     return sorted(path.relative_to(output).as_posix() for path in output.rglob("*") if path.is_file())
 
 
