@@ -42,9 +42,11 @@ picture: $(INSTALLED) ## make the README's picture anew, with the bundled model
 test: $(INSTALLED) ## run the tests on two workers, offline
 	$(OFFLINE) $(RUN) -m pytest -q -n 2 tests
 
-stress: $(INSTALLED) ## run the long form of the tests of hostile input, faults and load; about an hour
+stress: $(INSTALLED) ## run the long form of the tests of hostile input, faults, load and versions; about an hour
 	$(OFFLINE) $(RUN) -m pytest -v -rA --stress -m stress tests
 	$(OFFLINE) $(RUN) -m pytest -v -rA --stress -m stress tests/space
+	$(OFFLINE) $(RUN) benchmarks/space_load.py --seconds 300 --clients 20 --threads 1
+	$(MAKE) matrix
 
 lint: $(INSTALLED) ## check style and formatting with ruff
 	$(RUN) -m ruff check -q .

@@ -8,7 +8,8 @@ Many visitors of the Space at once: what they wait for, whether each gets its ow
 Starts the Space with the bundled model as a process of its own on loopback. Each visitor has a clip of its own width.
 Over and over it loads the page, uploads the clip, joins the queue with two sentences, of which one holds a number that
 nobody else has, and downloads the answer, which must be about that clip and those sentences. It comes again at once;
-when the queue is full, after some seconds. A request that is neither answered rightly nor refused is lost.
+when the queue is full, after some seconds. A request that is neither answered rightly nor refused is lost. Ends with 1
+where one was lost, a file is left or the Space did not end well.
 """
 
 import argparse
@@ -309,6 +310,7 @@ def main() -> None:
     begin = space.samples[first][0]
     samples = [(time - begin, own, others) for time, own, others in space.samples[first:last]]
     report(args, diary, samples, {"exit_code": code, "files_left": left, "matrix_peak": peak})
+    sys.exit(bool(diary.outcomes["lost"] or left or code))
 
 
 def report(args: argparse.Namespace, diary: Diary, samples: list[tuple[float, int, int]], ended: dict) -> None:
