@@ -30,6 +30,7 @@ from accelerate import Accelerator
 from tqdm.auto import tqdm
 
 from transformers_soc import SocModel, SocProcessor, __version__
+from transformers_soc.cli.launch import ending_cleanly
 from transformers_soc.data.benchmarks import BENCHMARKS, load_benchmark
 from transformers_soc.data.clips import group_by_video
 from transformers_soc.data.folder import load_folder
@@ -204,4 +205,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ending_cleanly():
+        main()

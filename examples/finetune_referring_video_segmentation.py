@@ -59,6 +59,7 @@ from tqdm.auto import tqdm
 from transformers import AutoModel, AutoTokenizer
 
 from transformers_soc import SocConfig, SocModel, SocProcessor, SocVideoProcessor
+from transformers_soc.cli.launch import ending_cleanly
 from transformers_soc.conversion import convert_video_swin_state_dict
 from transformers_soc.data.benchmarks import BENCHMARKS, load_benchmark
 from transformers_soc.data.clips import ClipDataset, EpochStream
@@ -735,4 +736,5 @@ def run(accelerator: Accelerator, args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with ending_cleanly():
+        main()

@@ -93,6 +93,14 @@ class Command:
     def go_on(self) -> None:
         os.kill(self._pid, signal.SIGCONT)
 
+    def send_once_there_is(self, file: Path, number: signal.Signals) -> None:
+        """Send a signal to it as soon as it has made a file or folder."""
+        until = time.monotonic() + SECONDS
+        while not file.exists():
+            assert self.process.is_alive() and time.monotonic() < until, (self._notes / "out").read_text()
+            time.sleep(0.01)
+        os.kill(self._pid, number)
+
     def wait(self) -> "Outcome":
         self.process.join(SECONDS)
         outcome = Outcome(

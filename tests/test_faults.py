@@ -257,6 +257,27 @@ def test_processes_of_a_launcher_end_with_the_command(tmp_path):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+@pytest.mark.slow
+@pytest.mark.stress
+def test_two_training_processes_end_with_the_command_and_go_on(given, tmp_path, amount):
+    def line(place: Path) -> list[Any]:
+        return [*train(given, place), "--num-processes", 2, "--max-train-steps", 40, "--checkpointing-steps", 5]
+
+    complete = tmp_path / "complete"
+    outcome = run(line(complete), complete)
+    assert outcome.code == 0, outcome.out
+    for number in amount([signal.SIGKILL], [signal.SIGKILL, signal.SIGTERM]):
+        place = tmp_path / number.name
+        command = Command(line(place), place)
+        command.send_once_there_is(place / "out/checkpoint-5", number)
+        ended = command.wait()
+        assert ended.code == (143 if number == signal.SIGTERM else -number) and not ended.left_processes
+        assert hidden(place) == [] and not (place / "out/last").exists()
+        following = run(line(place), place)
+        assert following.code == 0, following.out
+        assert results("train", place) == results("train", complete)
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     """Makes or changes a disk of so many bytes, and gives its folder."""

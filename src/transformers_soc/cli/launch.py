@@ -10,11 +10,18 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
+from transformers_soc_cli import Terminated, terminable
+
 SCRIPTS = "transformers_soc.scripts"
+# Set for launched processes: their standard input is a pipe that closes when the command ends, however it ends.
+ENDS_WITH_STDIN = "SOC_ENDS_WITH_STDIN"
+SECONDS_TO_TIDY_UP = 30
 
 
 def run_script(name: str, arguments: list[str], options: argparse.Namespace) -> Path | None:
@@ -122,9 +129,14 @@ def _run_here(script: ModuleType, arguments: list[str], quiet: bool) -> None:
 
 
 def _run_launched(command: list[str], quiet: bool) -> int:
-    """Run a launcher and return its exit code; when this process is asked to end, so are those of the launcher."""
-    # A group of their own, which a signal reaches as a whole; the command is of this module and the user's options.
-    process = subprocess.Popen(command, stdout=sys.stderr if quiet else None, process_group=0)  # noqa: S603
+    """Run a launcher and return its exit code; when this process ends, so do those of the launcher."""
+    process = subprocess.Popen(  # noqa: S603, the command is of this module and the user's options
+        command,
+        stdin=subprocess.PIPE,
+        stdout=sys.stderr if quiet else None,
+        env=os.environ | {ENDS_WITH_STDIN: "1"},
+        process_group=0,  # which a signal reaches as a whole
+    )
     try:
         return process.wait()
     except BaseException:
@@ -134,3 +146,24 @@ def _run_launched(command: list[str], quiet: bool) -> int:
             os.killpg(process.pid, signal.SIGTERM)
         process.wait()
         raise
+
+
+@contextlib.contextmanager
+def ending_cleanly() -> Iterator[None]:
+    """Around a script that is the main program: it tidies up when it is terminated, or when the command that launched
+    it has ended, be it by a signal that reaches no other process."""
+    if ENDS_WITH_STDIN in os.environ:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    try:
+        with terminable():
+            yield
+    except Terminated as end:
+        sys.exit(128 + end.args[0])
+
+
+def _end_with_stdin() -> None:
+    while os.read(0, 1):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(SECONDS_TO_TIDY_UP)
+    os._exit(1)
