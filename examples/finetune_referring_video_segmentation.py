@@ -360,6 +360,10 @@ class MovingAverage:
 
 def replace_folder(temporary: Path, folder: Path) -> None:
     """Put a complete folder in the place of another; whoever looks finds the old one, none, or the new one."""
+    for path in temporary.rglob("*"):
+        if path.is_file():  # on the disk before it can be found, should the power fail
+            with path.open("rb+") as file:
+                os.fsync(file.fileno())
     old = folder.with_name(f".{folder.name}.old")
     if folder.exists():
         os.replace(folder, old)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -214,6 +215,17 @@ def test_leftovers_of_a_killed_process_are_tidied_up(tmp_path: Path):
     finetune.tidy_up(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "checkpoint-10", "checkpoint-3"]
     assert [path.name for path in finetune.list_checkpoints(tmp_path)] == ["checkpoint-3", "checkpoint-10"]
+
+
+def test_files_are_on_the_disk_before_their_folder_appears(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    files = [tmp_path / ".last.part" / name for name in ("model.safetensors", "states/random.bin")]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("new")
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda number: flushed.append((os.fstat(number).st_ino, files[0].exists())))
+    finetune.replace_folder(tmp_path / ".last.part", tmp_path / "last")
+    assert sorted(flushed) == sorted((path.stat().st_ino, True) for path in (tmp_path / "last").rglob("*.*"))
 
 
 def test_checkpoints_are_neither_mixed_nor_missed(tmp_path: Path):
