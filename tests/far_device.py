@@ -26,6 +26,7 @@ class FarModule(backend_registration._DummyBackendModule):
 
 backend_registration._setup_privateuseone_for_python_backend("far", backend_module=FarModule())
 FAR = torch.device("far", 0)
+USED_OPERATORS: set[str] = set()  # of those whose results are of the device
 
 
 class FarTensor(torch.Tensor):
@@ -78,6 +79,7 @@ def compute(function: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     result = function(*tree_map(near, args), **tree_map(near, kwargs))
     if not (bool(given) if wanted is None else torch.device(wanted).type == FAR.type):
         return result
+    USED_OPERATORS.add(str(function))
     known = {id(tensor.near): tensor for tensor in given}  # of an operator in place
     return tree_map(lambda value: known[id(value)] if id(value) in known else to_device(value), result)
 

@@ -1,7 +1,8 @@
 # Copyright 2026 The transformers-soc authors. Licensed under the Apache License, Version 2.0.
 # SPDX-License-Identifier: Apache-2.0
 """
-Computes everything on the CPU and on the device "far", and prints as JSON by how much the two differ.
+Computes everything on the CPU and on the device "far", and prints as JSON by how much the two differ, and which
+operators the device needs.
 
 Usage: far_worker.py VARIANT
 """
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from conftest import gray_frames, tiny_processor
-from far_device import FAR, FarDevice, FarTensor, near, to_far
+from far_device import FAR, USED_OPERATORS, FarDevice, FarTensor, near, to_far
 from models import tiny_model
 
 from transformers_soc import SocModel
@@ -92,14 +93,16 @@ def largest_difference(expected: list[torch.Tensor], found: list[torch.Tensor]) 
 
 
 def main(variant: str) -> None:
-    differences = {}
+    differences, operators = {}, {}
     for work in (forward, training, session, clips, pipeline):
         torch.manual_seed(0)
         model = tiny_model(variant)
         expected = work(copy.deepcopy(model), near)
         with FarDevice():
+            USED_OPERATORS.clear()
             differences[work.__name__] = largest_difference(expected, work(to_far(model), FarTensor))
-    print(json.dumps(differences))
+        operators[work.__name__] = sorted(USED_OPERATORS)
+    print(json.dumps({"differences": differences, "operators": operators}))
 
 
 if __name__ == "__main__":
