@@ -36,7 +36,7 @@ def train_and_examine(variant: str, seed: int, options: argparse.Namespace) -> P
     train = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(options.num_processes)]
     train += [str(EXAMPLES / "train_soc_plus_micro.py"), "--output", str(folder), "--variant", variant]
     train += ["--seed", str(seed), "--shared-from", str(options.shared)]
-    train += ["--steps", "0", "0", "0", str(options.steps), "0", "0", *(["--bf16"] if options.bf16 else [])]
+    train += ["--steps", "0", "0", "0", str(options.steps), "0", "0", "0", *(["--bf16"] if options.bf16 else [])]
     examine = [sys.executable, str(EXAMPLES / "examine_soc_plus_micro.py"), "--model", str(folder / "model")]
     examine += ["--num-videos", str(options.num_videos), "--validation-videos", "20", "--output", str(results)]
     for command in (train, examine):

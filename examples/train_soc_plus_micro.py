@@ -3,13 +3,14 @@
 """
 Trains soc-plus-micro, the small SOC++ of the package, on MovingShapes clips that are drawn as they are needed.
 
-Six stages, each starting from the one before:
+Seven stages, each starting from the one before:
   stem        the convolutions before the attention learn to tell looks and headings apart, on short clips;
   attributes  the backbone says for each cell what the object there looks like and does (heads thrown away);
   grounding   the fused tokens say which cells a sentence means (heads thrown away);
   joint       the whole model learns the official losses;
   refusal     more of the same, with more sentences that have no target;
-  scores      the same, with more weight on the scores, which tell a sentence without a target from the others.
+  scores      the same, with more weight on the scores, which tell a sentence without a target from the others;
+  doubts      the same, with more of those sentences without a target that were hardest to refuse.
 
 One process a core, one thread each, gradients averaged over processes:
   torchrun --nproc_per_node 2 examples/train_soc_plus_micro.py --output runs/micro --bf16
@@ -23,6 +24,7 @@ import math
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +50,7 @@ SHORT_SIDE = 80  # of the model's input: 2 to 10 % of the side a frame are 0.4 t
 LONG_SIDE = 160
 NUM_HEAD_LEVELS = 4  # the stem and the maps of strides 4, 8 and 16 carry throw-away attribute heads
 NUM_GROUNDING_LEVELS = 2  # fused levels of strides 8 and 16 carry throw-away grounding heads
-STAGES = ("stem", "attributes", "grounding", "joint", "refusal", "scores")
+STAGES = ("stem", "attributes", "grounding", "joint", "refusal", "scores", "doubts")
 MEAN = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
 STD = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
 # What one step draws: frames of the clips, and height over width and short side of the frames that are rendered.
@@ -75,6 +77,8 @@ class Stage:
     constant: float  # share of the steps before the rate falls
     no_target: float = 0.2  # share of the sentences that have no target, as far as the clips go
     class_weight: float = 2.0  # of the class loss, beside the other losses
+    drawn: int = 12  # sentences a clip, from which those of a step are chosen
+    hard: bool = False  # choose sentences without a target by `HARD_FAMILIES`
 
 
 RECIPE = {
@@ -84,7 +88,10 @@ RECIPE = {
     "joint": Stage(8, 6, FRAME_COUNTS, 1e-3, 3e-4, 0.1, 0.6),
     "refusal": Stage(8, 6, FRAME_COUNTS, 1e-3, 3e-4, 0.1, 0.5, no_target=0.25),
     "scores": Stage(8, 6, FRAME_COUNTS, 1e-3, 3e-4, 0.1, 0.4, no_target=0.3, class_weight=8.0),
+    "doubts": Stage(8, 6, FRAME_COUNTS, 1e-3, 3e-4, 0.1, 0.4, no_target=0.4, class_weight=8.0, drawn=40, hard=True),
 }
+# Families of sentences without a target of which the stage "scores" left a third or more unrefused; others weigh 1.
+HARD_FAMILIES = {"absent_colour": 2.0, "absent_motion": 2.0, "absent_relation": 2.0, "absent_texture": 2.0}
 
 
 # What `--variant` changes, to see what the parts of SOC++ are worth.
@@ -202,10 +209,8 @@ def object_headings(centre: np.ndarray, side: float) -> np.ndarray:
     return np.where(unclear, IGNORED, heading)
 
 
-def choose_expressions(
-    clip: MovingShapesClip, count: int, no_target: float, rng: np.random.Generator
-) -> list[MovingShapesExpression]:
-    """`count` sentences of a clip: 45 % over time, a share without a target, the rest static, as far as they go."""
+def choose_expressions(clip: MovingShapesClip, stage: Stage, rng: np.random.Generator) -> list[MovingShapesExpression]:
+    """A step's sentences of a clip: 45 % over time, a share without a target, the rest static, as far as they go."""
     groups: dict[str, list[MovingShapesExpression]] = {"motion": [], "none": [], "static": []}
     for expression in clip.expressions:
         timed = expression.kind in ("motion", "order")
@@ -213,13 +218,24 @@ def choose_expressions(
         groups[group].append(expression)
     for group in groups.values():
         rng.shuffle(group)
-    wishes = rng.choice(["motion", "none", "static"], size=count, p=[0.45, no_target, 0.55 - no_target])
+    if stage.hard and groups["none"]:
+        groups["none"] = hardest_last(groups["none"], rng)
+    shares = [0.45, stage.no_target, 0.55 - stage.no_target]
+    wishes = rng.choice(["motion", "none", "static"], size=stage.sentences, p=shares)
     chosen = []
     for wish in wishes:
         available = groups[wish] or groups["motion"] or groups["static"] or groups["none"]
         if available:
             chosen.append(available.pop())
     return chosen
+
+
+def hardest_last(expressions: list[MovingShapesExpression], rng: np.random.Generator) -> list[MovingShapesExpression]:
+    """In an order by chance, in which a hard family is twice as likely to be last, however many there are of it."""
+    sizes = Counter(expression.family for expression in expressions)
+    weights = np.array([HARD_FAMILIES.get(e.family, 1.0) / sizes[e.family] for e in expressions])
+    order = rng.choice(len(expressions), len(expressions), replace=False, p=weights / weights.sum())
+    return [expressions[index] for index in order[::-1]]
 
 
 def draw_batch(step: int, stage: Stage, seed: int, rank: int, world: int) -> Batch:
@@ -234,13 +250,13 @@ def draw_batch(step: int, stage: Stage, seed: int, rank: int, world: int) -> Bat
     videos, owners, attributes, headings = [], [], [], []
     texts, indices, labels = [], [], []
     for index in range(own):
-        clip = draw_clip(first + index, seed + 100, frames, height, width, 12 if stage.sentences else 1)
+        clip = draw_clip(first + index, seed + 100, frames, height, width, stage.drawn if stage.sentences else 1)
         pixels, masks = shrink(clip)
         videos.append(pixels)
         owners.append(torch.from_numpy(np.where(masks.any(0), masks.argmax(0), -1)))
         attributes.append([[words.index(getattr(o, n)) for n, words in ATTRIBUTES.items()] for o in clip.objects])
         headings.append([object_headings(o.centre, min(height, width)) for o in clip.objects])
-        for expression in choose_expressions(clip, stage.sentences, stage.no_target, rng) if stage.sentences else []:
+        for expression in choose_expressions(clip, stage, rng) if stage.sentences else []:
             union = masks[list(expression.targets)].any(0)
             texts.append(expression.text)
             indices.append(index)
@@ -519,7 +535,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", required=True, help="folder of the run")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, nargs=6, default=(1000, 350, 900, 2200, 2600, 2200), help="per stage")
+    steps = (1000, 350, 900, 2200, 2600, 2200, 2200)
+    parser.add_argument("--steps", type=int, nargs=len(STAGES), default=steps, help="per stage")
     parser.add_argument("--bf16", action="store_true", help="run the backbone under bfloat16 autocast")
     parser.add_argument("--variant", choices=ARCHITECTURES, default="soc++")
     parser.add_argument(

@@ -42,20 +42,20 @@ def steps(folder):
 
 
 def test_all_stages_lead_to_a_model_that_loads_and_the_run_can_go_on(run):
-    folder = run("plus", "--steps", "1", "1", "1", "1", "1", "1")
-    stages = ["stem", "attributes", "grounding", "joint", "refusal", "scores"]
+    folder = run("plus", "--steps", *7 * ["1"])
+    stages = ["stem", "attributes", "grounding", "joint", "refusal", "scores", "doubts"]
     assert steps(folder) == [(stage, 1) for stage in stages]
     model, processor = SocModel.from_pretrained(folder / "model"), SocProcessor.from_pretrained(folder / "model")
     assert model.config.early_fusion == "proxy" and processor.video_processor.size["shortest_edge"] == 80
-    run("plus", "--steps", "1", "1", "1", "1", "1", "2")
-    assert steps(folder)[-1] == ("scores", 2)
+    run("plus", "--steps", *"1111112")
+    assert steps(folder)[-1] == ("doubts", 2)
 
 
 @pytest.mark.parametrize("variant", ["soc", "no-cluster"])
 def test_variants_start_from_the_weights_that_they_share_with_another_run(run, variant):
-    source = run("plus", "--steps", "1", "1", "1", "1", "1", "1")
+    source = run("plus", "--steps", *7 * ["1"])
     state = source / "state-scores.pt"
-    folder = run(variant, "--variant", variant, "--shared-from", str(state), "--steps", "0", "0", "0", "1", "0", "0")
+    folder = run(variant, "--variant", variant, "--shared-from", str(state), "--steps", *"0001000")
     assert steps(folder) == [("joint", 1)]
     model = SocModel.from_pretrained(folder / "model")
     assert model.config.video_cluster == (variant == "soc")
