@@ -8,6 +8,7 @@ import importlib
 import os
 import shlex
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -152,7 +153,7 @@ def _run_launched(command: list[str], quiet: bool) -> int:
 def ending_cleanly() -> Iterator[None]:
     """Around a script that is the main program: it tidies up when it is terminated, or when the command that launched
     it has ended, be it by a signal that reaches no other process."""
-    if ENDS_WITH_STDIN in os.environ:
+    if ENDS_WITH_STDIN in os.environ and stat.S_ISFIFO(os.fstat(0).st_mode):  # a launcher may put another in its place
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
         with terminable():
