@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..metrics.frames import region_similarity
 from .moving_shapes import MovingShapesClip
 from .moving_shapes_language import MOTION_KINDS, MovingShapesExpression
 
@@ -64,12 +65,6 @@ def ceilings(
                 "one_frame": 100 * float(one_frame[chosen].mean()),
             }
     return table
-
-
-def region_similarity(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Intersection over union (frames,) of masks (frames, height, width); 1 where both are empty."""
-    union = (target | prediction).sum(axis=(1, 2))
-    return np.where(union == 0, 1.0, (target & prediction).sum(axis=(1, 2)) / np.maximum(union, 1))
 
 
 def _blind_answers(
