@@ -16,7 +16,7 @@ from settings import Refusal, Settings
 from storage import Storage
 
 from transformers_soc.cli.segment import DEFAULT_FPS, folder_name, frame_rate, write_rle
-from transformers_soc.video_io import masks_to_rle, write_mask_pngs, write_video
+from transformers_soc.video_io import write_mask_pngs, write_video
 from transformers_soc.visualization import expression_colors, iter_overlays
 
 Progress = Callable[[float, str], Any]
@@ -102,7 +102,7 @@ def write_files(folder: Path, clip: Clip, results: Sequence[dict[str, Any]]) -> 
     overlay, png_zip, rle_json = (folder / name for name in ("overlay.mp4", "masks.zip", "masks.json"))
     rate = frame_rate(clip.timestamps, None)
     places = {"frame_indices": clip.frame_indices, "timestamps": clip.timestamps}
-    write_rle(rle_json, [{**result, **places, "masks": masks_to_rle(result["masks"])} for result in results], rate)
+    write_rle(rle_json, [{**result, **places} for result in results], rate)
     # PNG files are compressed already.
     with zipfile.ZipFile(png_zip, "w", zipfile.ZIP_STORED) as archive:
         for index, result in enumerate(results):

@@ -955,3 +955,24 @@ def rle_to_masks(codes: Sequence[Mapping[str, Any] | None], size: tuple[int, int
     coco_mask = _import_coco_mask()
     empty = np.zeros(size or (0, 0), bool)
     return np.stack([empty if code is None else coco_mask.decode(code).astype(bool) for code in codes])
+
+
+def results_to_json(results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the pipeline or a session answers about one video, in JSON types: masks as run-length codes, boxes x1, y1,
+    x2, y2 in pixels."""
+    return {
+        "frame_indices": results[0]["frame_indices"],
+        "timestamps": results[0]["timestamps"],
+        "expressions": [
+            {
+                "expression": result["expression"],
+                "score": float(result["score"]),
+                "no_target": bool(result["no_target"]),
+                "frame_scores": [float(score) for score in result["frame_scores"]],
+                "boxes": [[float(side) for side in box] for box in result["boxes"]],
+                # A session may give codes itself.
+                "masks": result["masks"] if isinstance(result["masks"], list) else masks_to_rle(result["masks"]),
+            }
+            for result in results
+        ],
+    }

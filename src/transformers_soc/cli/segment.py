@@ -20,7 +20,7 @@ from transformers.utils import logging
 from .. import TASK, ReferringVideoSegmentationPipeline, bundled_checkpoint
 from ..outputs import beside, check_writable
 from ..session import SocVideoSession
-from ..video_io import iter_video, rle_to_masks, write_mask_pngs, write_video
+from ..video_io import iter_video, results_to_json, rle_to_masks, write_mask_pngs, write_video
 from ..visualization import overlay_masks
 
 # Frames per second of the overlay where the frames have no times, as in a folder of images.
@@ -220,21 +220,5 @@ def folder_name(index: int, sentence: str) -> str:
 
 
 def write_rle(path: Path, results: list[dict[str, Any]], rate: float) -> None:
-    """Write results with masks as run-length codes as JSON; boxes are x1, y1, x2, y2 in pixels."""
-    content = {
-        "frames_per_second": rate,
-        "frame_indices": results[0]["frame_indices"],
-        "timestamps": results[0]["timestamps"],
-        "expressions": [
-            {
-                "expression": result["expression"],
-                "score": float(result["score"]),
-                "no_target": bool(result["no_target"]),
-                "frame_scores": [float(score) for score in result["frame_scores"]],
-                "boxes": [[float(side) for side in box] for box in result["boxes"]],
-                "masks": result["masks"],
-            }
-            for result in results
-        ],
-    }
-    path.write_text(json.dumps(content), encoding="utf-8")
+    """Write results as JSON, with masks as run-length codes."""
+    path.write_text(json.dumps({"frames_per_second": rate, **results_to_json(results)}), encoding="utf-8")

@@ -43,7 +43,7 @@ class EndpointHandler:
     def __init__(self, path: str = "") -> None:
         folder = str(path) or os.path.dirname(os.path.abspath(__file__))
         self.segment: Any = pipeline(TASK, model=folder, trust_remote_code=True)
-        self.encode: Any = get_class_from_dynamic_module("video_io.masks_to_rle", folder)
+        self.encode: Any = get_class_from_dynamic_module("video_io.results_to_json", folder)
 
     def __call__(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """
@@ -54,21 +54,7 @@ class EndpointHandler:
         """
         video, sentences, parameters = read_request(data)
         results = self.segment(video, sentences, progress=False, **parameters)
-        return {
-            "frame_indices": results[0]["frame_indices"],
-            "timestamps": results[0]["timestamps"],
-            "expressions": [self._describe(result) for result in results],
-        }
-
-    def _describe(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            "expression": result["expression"],
-            "score": float(result["score"]),
-            "no_target": bool(result["no_target"]),
-            "frame_scores": [float(score) for score in result["frame_scores"]],
-            "boxes": [[float(side) for side in box] for box in result["boxes"]],
-            "masks": self.encode(result["masks"]),
-        }
+        return self.encode(results)
 
 
 def read_request(data: Mapping[str, Any]) -> tuple[Any, list[str], dict[str, Any]]:
