@@ -89,7 +89,8 @@ class RunningSpace:
                 process = psutil.Process(self.process.pid)
                 own, others = process.memory_info().rss, 0
                 for child in process.children(recursive=True):
-                    others += child.memory_info().rss
+                    if child.cmdline() != process.cmdline():  # not one that is about to start its program
+                        others += child.memory_info().rss
                 self.samples.append((time.monotonic() - start, own, others))
             except psutil.NoSuchProcess:  # a child that just ended
                 pass
