@@ -144,7 +144,7 @@ def segment_to_files(
 
 @contextmanager
 def _appearing(path: Path) -> Iterator[Path]:
-    """A file to write; if the block succeeds, it appears at `path`."""
+    """A file to write; if the block succeeds, it appears at `path`. Unlike `replacing`, what killed runs left goes."""
     with beside(path) as temporary:
         yield temporary / path.name
         os.replace(temporary / path.name, path)
